@@ -1,1 +1,3 @@
-pub fn x() {}
+//! `stack`: a docker-compose style orchestrator that takes networks seriously.
+
+pub mod model;
