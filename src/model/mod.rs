@@ -9,6 +9,7 @@ pub mod check;
 pub mod container;
 pub mod hash;
 pub mod lan;
+pub mod mark;
 pub mod name;
 pub mod network;
 pub mod port;

@@ -133,7 +133,7 @@ pub enum VolumeSource {
 }
 
 /// A command run in a container after its start or before its stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     pub command: Vec<String>,
     pub user: Option<String>,
