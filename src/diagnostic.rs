@@ -1,0 +1,213 @@
+//! What is told to the user about their file: a code, one sentence, the places it is about, how the text came there and
+//! what to do. A [`Diagnostic`] only says; it is laid out as text, JSON or SARIF by the functions in
+//! [`crate::diagnostic::render`]. Messages are lower case, without a final period, with the user's words in backticks.
+
+pub mod machine;
+pub mod render;
+
+use crate::source::Span;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// The file can be used, but hardly does what was meant.
+    Warning,
+}
+
+impl Severity {
+    /// The word that diagnostics start with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// A place and what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    pub span: Span,
+    /// Shown beside the carets; may be empty.
+    pub text: String,
+}
+
+/// A remark under the snippet, with a place where there is one: `included from stack.yaml:3:5`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub text: String,
+    pub span: Option<Span>,
+}
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// A stable name of the kind of mistake, such as `unknown-key`.
+    pub code: &'static str,
+    pub severity: Severity,
+    pub message: String,
+    /// The place that has to change; none for what concerns no text, such as a missing file.
+    pub primary: Option<Label>,
+    /// Places that disagree with the primary one.
+    pub secondary: Vec<Label>,
+    /// How the text came to matter here.
+    pub notes: Vec<Note>,
+    pub hint: Option<String>,
+    /// The path of keys it is about (`services.web.ports[0]`), where one is known.
+    pub path: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            primary: None,
+            secondary: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+            path: None,
+        }
+    }
+
+    /// A warning without a place.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(code, message)
+        }
+    }
+
+    /// Says where.
+    pub fn at(self, span: Span) -> Diagnostic {
+        self.label(span, "")
+    }
+
+    /// Says where, with a word beside the carets.
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.primary = Some(Label {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Adds another place that has to do with it.
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.secondary.push(Label {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Adds a remark without a place.
+    pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
+        self.notes.push(Note {
+            text: text.into(),
+            span: None,
+        });
+        self
+    }
+
+    /// Adds a remark that ends with a place.
+    pub fn note_at(mut self, text: impl Into<String>, span: Span) -> Diagnostic {
+        self.notes.push(Note {
+            text: text.into(),
+            span: Some(span),
+        });
+        self
+    }
+
+    /// Says what to do about it.
+    pub fn hint(mut self, text: impl Into<String>) -> Diagnostic {
+        self.hint = Some(text.into());
+        self
+    }
+
+    /// Says which path of keys it is about.
+    pub fn path(mut self, path: impl Into<String>) -> Diagnostic {
+        self.path = Some(path.into());
+        self
+    }
+}
+
+/// All that is to be told about one reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    all: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Takes one in.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.all.push(diagnostic);
+    }
+
+    /// Takes all of another list in.
+    pub fn append(&mut self, other: Diagnostics) {
+        self.all.extend(other.all);
+    }
+
+    /// Whether there is an error among them.
+    pub fn has_errors(&self) -> bool {
+        self.all.iter().any(|one| one.severity == Severity::Error)
+    }
+
+    /// How many there are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.all
+            .iter()
+            .filter(|one| one.severity == severity)
+            .count()
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.all.iter()
+    }
+
+    /// All of them, to be changed in place.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Diagnostic> {
+        self.all.iter_mut()
+    }
+
+    /// Brings them into the order of the files (first read first) and of the places in them; what has no place comes
+    /// last. One mistake that was found twice, as in a text used by two services, stays once.
+    pub fn sort(&mut self) {
+        self.all.sort_by_key(|one| {
+            let place = one
+                .primary
+                .as_ref()
+                .map(|label| (label.span.source, label.span.start));
+            (place.is_none(), place, one.severity)
+        });
+        self.all.dedup_by(|later, earlier| {
+            later.code == earlier.code
+                && later.primary == earlier.primary
+                && later.message == earlier.message
+        });
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(all: I) -> Diagnostics {
+        Diagnostics {
+            all: all.into_iter().collect(),
+        }
+    }
+}
