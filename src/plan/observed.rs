@@ -18,6 +18,9 @@ pub struct Scope {
     pub images: Vec<String>,
     /// Doors that should be open: looked for inside the containers' namespaces.
     pub doors: Vec<DoorSpec>,
+    /// The attachments that each container should have, as the text of [`crate::model::mark::ATTACHMENTS`]: where a
+    /// container's label says otherwise, its endpoints must be told in full ([`FoundEndpoint::aliases`]).
+    pub attachments: BTreeMap<String, String>,
     /// Whether the host's side matters at all.
     pub host: bool,
 }

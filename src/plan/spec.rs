@@ -205,10 +205,18 @@ pub struct ShimSpec {
     pub mac: Option<Mac>,
     /// Set as /32 and /128 with `noprefixroute`.
     pub addresses: Vec<IpAddr>,
-    /// Scope link, `src` the shim's address of the family, our protocol number.
-    pub routes: Vec<IpNet>,
+    /// Scope link, our protocol number.
+    pub routes: Vec<ShimRoute>,
     /// The networks it serves, by the engine's names.
     pub networks: Vec<String>,
+}
+
+/// A route through a shim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ShimRoute {
+    pub destination: IpNet,
+    /// The shim's address that packets to there carry (`RTA_PREFSRC`).
+    pub source: IpAddr,
 }
 
 /// Kind and mode, copied from the network.

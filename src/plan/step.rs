@@ -48,7 +48,8 @@ pub enum Milestone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepIndex(pub usize);
 
-/// One change of one resource.
+/// One change of one resource. A step whose two states are the same changes nothing and stands for a resource that
+/// others wait for: it makes sure that it is there. A restart is two steps, stop and start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     pub id: ResourceId,
@@ -109,7 +110,7 @@ impl Step {
             (_, _, State::Parked(_)) => "park",
             (_, State::Parked(_), _) => "restore",
             (_, State::Present(_), State::Present(_)) => "change",
-            (_, State::Running(_), State::Running(_)) => "restart",
+            (_, State::Running(_), State::Running(_)) => "check",
         }
     }
 }
