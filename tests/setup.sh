@@ -39,7 +39,7 @@ install() {
     # A package list that is older than the mirror names files that are gone, so the list is renewed first.
     # shellcheck disable=SC2086
     if $root env DEBIAN_FRONTEND=noninteractive apt-get -q update >"$log" 2>&1 &&
-        $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing >>"$log" 2>&1
+        $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends --no-remove install $missing >>"$log" 2>&1
     then
         rm -f "$log"
     else
@@ -76,6 +76,7 @@ part_guest() {
     want mke2fs e2fsprogs
     want cpio cpio
     want depmod kmod
+    want python3 python3
     want tc iproute2
     install
     say "guest: $(qemu-system-x86_64 --version | head -n 1)"
