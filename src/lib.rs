@@ -1,7 +1,7 @@
 //! `stack`: a docker-compose style orchestrator that takes networks seriously.
 
+pub mod cli;
 pub mod diagnostic;
-pub mod file;
 pub mod model;
 pub mod plan;
 pub mod source;

@@ -1,6 +1,8 @@
 //! The outside, behind three verbs: observe, change, wait. The live world is the engine and the kernel; the world in
 //! memory serves dry runs and tests. Which one is used is chosen in `cli`, nowhere else.
 
+pub mod private;
+
 use std::fmt;
 use std::future::Future;
 

@@ -1,0 +1,98 @@
+//! Exit codes, all of them. Where `docker compose` has one, it is the same; a container's own code is passed on by
+//! `run`, `exec`, `wait` and `--exit-code-from`.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `plan`: nothing to do |
+//! | 1 | refused: the command line, the file, the engine or the kernel; nothing is left half done |
+//! | 2 | `plan` only: there are changes |
+//! | 3 | failed on the way, and something is left (the last lines say what and how to remove it) |
+//! | 130 | interrupted, and what was begun was taken back |
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::world::WorldError;
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    Refused,
+    Changes,
+    Partial,
+    Interrupted,
+    /// A container's own code.
+    Container(u8),
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Changes => 2,
+            Exit::Partial => 3,
+            Exit::Interrupted => 130,
+            Exit::Container(code) => code,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Why a command could not be done.
+#[derive(Debug)]
+pub enum Failure {
+    /// One sentence and, where there is one, what to do about it.
+    Said { text: String, hint: Option<String> },
+    /// Everything has been said already; only the code is left.
+    Told(Exit),
+    /// Nobody reads our output any more (`stack logs | head`): not an error.
+    OutputClosed,
+}
+
+impl Failure {
+    /// A failure that is one sentence.
+    pub fn said(text: impl fmt::Display) -> Failure {
+        Failure::Said {
+            text: text.to_string(),
+            hint: None,
+        }
+    }
+
+    /// A failure with advice.
+    pub fn with_hint(text: impl fmt::Display, hint: impl fmt::Display) -> Failure {
+        Failure::Said {
+            text: text.to_string(),
+            hint: Some(hint.to_string()),
+        }
+    }
+}
+
+impl From<WorldError> for Failure {
+    fn from(error: WorldError) -> Failure {
+        Failure::Said {
+            text: error.to_string(),
+            hint: error.hint,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::OutputClosed
+        } else {
+            Failure::said(error)
+        }
+    }
+}
+
+/// What every command returns.
+pub type Outcome = Result<Exit, Failure>;
