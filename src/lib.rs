@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod diagnostic;
+pub mod file;
 pub mod model;
 pub mod plan;
 pub mod source;
