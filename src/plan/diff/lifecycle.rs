@@ -1,0 +1,94 @@
+//! `stop`, `start` and `restart`: plans over the containers that are there, in the order that their labels tell.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::name::ProjectName;
+use crate::plan::diff::PlanError;
+use crate::plan::diff::container::existing;
+use crate::plan::diff::down::dependencies;
+use crate::plan::diff::draft::Draft;
+use crate::plan::observed::{FoundContainer, Observed};
+use crate::plan::spec::{Kind, ResourceId, Spec};
+use crate::plan::step::{Plan, Reason, State, StepIndex};
+
+/// What is done to the containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Stop,
+    Start,
+    Restart,
+}
+
+impl Act {
+    fn word(self) -> &'static str {
+        match self {
+            Act::Stop => "stop",
+            Act::Start => "start",
+            Act::Restart => "restart",
+        }
+    }
+}
+
+/// The plan that does `act` to the containers of the project, or of these services only. Containers that share the
+/// network namespace of one that is restarted are restarted with it: theirs would be dead.
+pub fn lifecycle(
+    project: &ProjectName,
+    observed: &Observed,
+    act: Act,
+    only: Option<&BTreeSet<String>>,
+    timeout: Option<u32>,
+) -> Result<Plan, PlanError> {
+    let own: Vec<&FoundContainer> = observed
+        .containers
+        .iter()
+        .filter(|found| found.project.as_deref() == Some(project.as_str()))
+        .filter(|found| !found.one_off && found.parked_from().is_none())
+        .collect();
+    let named = |found: &FoundContainer| {
+        only.is_none_or(|only| {
+            found
+                .service
+                .as_ref()
+                .is_some_and(|service| only.contains(service.as_str()))
+        })
+    };
+    let mut chosen: Vec<&FoundContainer> =
+        own.iter().copied().filter(|found| named(found)).collect();
+    if act == Act::Restart {
+        let owners: BTreeSet<String> = chosen
+            .iter()
+            .map(|found| format!("container:{}", found.engine_id))
+            .collect();
+        chosen.extend(
+            own.iter().filter(|found| {
+                !named(found) && found.runs() && owners.contains(&found.network_mode)
+            }),
+        );
+    }
+    let reason = Reason::Asked(act.word().to_owned());
+    let mut draft = Draft::default();
+    let mut stops: Vec<(&FoundContainer, StepIndex)> = Vec::new();
+    let mut starts: Vec<(&FoundContainer, StepIndex)> = Vec::new();
+    for found in chosen {
+        let spec = Arc::new(Spec::Existing(existing(found, timeout)));
+        let id = ResourceId::new(Kind::Container, &found.name);
+        let (running, stopped) = (State::Running(Arc::clone(&spec)), State::Present(spec));
+        let stop = (found.runs() && act != Act::Start)
+            .then(|| draft.step(&id, running.clone(), stopped.clone(), reason.clone()));
+        let start = (act == Act::Restart || act == Act::Start && !found.runs())
+            .then(|| draft.step(&id, stopped, running, reason.clone()));
+        if let (Some(stop), Some(start)) = (stop, start) {
+            draft.after(stop, start);
+        }
+        stops.extend(stop.map(|step| (found, step)));
+        starts.extend(start.map(|step| (found, step)));
+    }
+    for (needed, dependent) in dependencies(&stops) {
+        draft.after(dependent, needed);
+    }
+    for (needed, dependent) in dependencies(&starts) {
+        draft.after(needed, dependent);
+    }
+    draft.finish(project)
+}
