@@ -1,5 +1,6 @@
 //! `stack`: a docker-compose style orchestrator that takes networks seriously.
 
+pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod file;

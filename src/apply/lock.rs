@@ -1,0 +1,191 @@
+//! One run at a time for a project: an advisory lock (`flock(2)`) on a file that says who holds it. The kernel lets
+//! go of it when the process dies, however it dies, so a lock is never stale. It guards against other runs of this
+//! program on this machine, not against other tools.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+/// How often a held lock is tried again. `flock` can wait by itself, but only in a thread that nobody can call back.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// The command, such as `up`.
+    pub command: String,
+    /// When it began, as text.
+    pub since: String,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another run has it; who, where its file could be read in that moment.
+    #[error("another run works on this project{}", who(.0.as_ref()))]
+    Held(Option<Holder>),
+    #[error("cannot lock `{path}`")]
+    File { path: PathBuf, source: io::Error },
+}
+
+fn who(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| {
+        let Holder {
+            pid,
+            command,
+            since,
+        } = holder;
+        format!(": `{command}` (process {pid}, since {since})")
+    })
+}
+
+/// What to do about a lock that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Say who holds it.
+    None,
+    /// Wait for it at most so long.
+    AtMost(Duration),
+    /// Wait for it.
+    Endless,
+}
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    // Kept for the lock on it.
+    _file: Flock<File>,
+}
+
+impl Lock {
+    /// Takes the lock at this path, making the file where it is missing. `waiting` is told once who is waited for.
+    pub async fn take(
+        path: &Path,
+        holder: &Holder,
+        patience: Patience,
+        waiting: impl FnOnce(Option<&Holder>),
+    ) -> Result<Lock, LockError> {
+        let deadline = match patience {
+            Patience::None => Some(Duration::ZERO),
+            Patience::AtMost(bound) => Some(bound),
+            Patience::Endless => None,
+        };
+        let began = tokio::time::Instant::now();
+        let mut waiting = Some(waiting);
+        loop {
+            let refused = match Lock::attempt(path, holder)? {
+                Ok(lock) => return Ok(lock),
+                Err(refused) => refused,
+            };
+            if deadline.is_some_and(|bound| began.elapsed() >= bound) {
+                return Err(LockError::Held(refused));
+            }
+            if let Some(waiting) = waiting.take() {
+                waiting(refused.as_ref());
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    fn attempt(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>, LockError> {
+        let failed = |source: io::Error| LockError::File {
+            path: path.to_owned(),
+            source,
+        };
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let file = options.open(path).map_err(failed)?;
+            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((mut file, Errno::EWOULDBLOCK)) => {
+                    let mut text = String::new();
+                    // A holder that cannot be read is one that has just come or is just going.
+                    let _ = file.read_to_string(&mut text);
+                    return Ok(Err(serde_json::from_str(&text).ok()));
+                }
+                Err((_, errno)) => return Err(failed(errno.into())),
+            };
+            // The holder before us removed the file, maybe between our opening and locking it: then we have locked
+            // a file without a name, and somebody else may lock the one that has it.
+            let ours = file.metadata().map_err(failed)?;
+            match std::fs::metadata(path) {
+                Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {}
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            }
+            let text = serde_json::to_vec(holder).map_err(|error| failed(error.into()))?;
+            file.set_len(0).map_err(failed)?;
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            file.write_all(&text).map_err(failed)?;
+            return Ok(Ok(Lock {
+                path: path.to_owned(),
+                _file: file,
+            }));
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is still locked, so that nobody's file but ours is removed. If it stays, it is only an empty name.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Holder, Lock, Patience};
+
+    fn holder(command: &str) -> Holder {
+        Holder {
+            pid: 7,
+            command: command.into(),
+            since: "noon".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_run_is_told_who_holds_the_lock_and_nothing_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lab.lock");
+        let lock = Lock::take(&path, &holder("up"), Patience::None, |_| ()).await;
+        let lock = lock.unwrap();
+        let error = Lock::take(&path, &holder("down"), Patience::None, |_| ()).await;
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "another run works on this project: `up` (process 7, since noon)"
+        );
+        drop(lock);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn many_runs_have_the_lock_one_after_the_other() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lab.lock");
+        let inside = AtomicUsize::new(0);
+        let runs = (0..12).map(|_| async {
+            let lock = Lock::take(&path, &holder("up"), Patience::Endless, |_| ()).await;
+            let lock = lock.unwrap();
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            inside.fetch_sub(1, Ordering::SeqCst);
+            drop(lock);
+        });
+        futures_util::future::join_all(runs).await;
+        assert!(!path.exists());
+    }
+}
