@@ -1,6 +1,7 @@
 //! The decider: a stack and what the world says is there, to a plan. All pure: no I/O, no async, no clock, no
 //! environment. A plan is data; `up`, `down` and the way back after a failure are plans for one executor.
 
+pub mod check;
 pub mod desired;
 pub mod diff;
 pub mod graph;

@@ -9,7 +9,7 @@ use crate::model::name::ProjectName;
 use crate::plan::diff::PlanError;
 use crate::plan::diff::container;
 use crate::plan::diff::draft::Draft;
-use crate::plan::diff::up::{is_on, order_by_kind};
+use crate::plan::diff::order;
 use crate::plan::observed::{FoundContainer, Observed};
 use crate::plan::spec::{ImageSource, ImageSpec, Kind, ResourceId, Spec, VolumeSpec};
 use crate::plan::step::{Plan, Reason, State, Step, StepIndex, Undo};
@@ -179,7 +179,7 @@ fn remove_resources(
             State::Present(Arc::new(found.spec.clone())),
         ));
         for (kind, other, _) in &removals {
-            order_by_kind(draft, (*kind, *other), (id.kind, step));
+            order::by_kind(draft, (*kind, *other), (id.kind, step));
         }
         removals.push((id.kind, step, found.spec.clone()));
     }
@@ -216,11 +216,16 @@ fn remove_networks(
         }
         for (kind, resource, spec) in resources {
             match kind {
-                Kind::Shim | Kind::Route | Kind::Door => draft.after(*resource, step),
-                Kind::Link | Kind::Lan | Kind::Promiscuity if is_on(&found.spec, spec) => {
-                    draft.after(step, *resource)
+                Kind::Shim | Kind::Route | Kind::Door => {
+                    if order::serves(spec, &found.spec.name) {
+                        draft.after(*resource, step);
+                    }
                 }
-                Kind::Link | Kind::Lan | Kind::Promiscuity => {}
+                Kind::Link | Kind::Lan | Kind::Promiscuity => {
+                    if order::is_on(&found.spec, spec) {
+                        draft.after(step, *resource);
+                    }
+                }
                 Kind::Network | Kind::Volume | Kind::Image | Kind::Container | Kind::Endpoint => {}
             }
         }

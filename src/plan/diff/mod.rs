@@ -6,6 +6,7 @@ pub mod down;
 pub mod draft;
 pub mod lifecycle;
 pub mod network;
+pub mod order;
 pub mod up;
 
 use crate::plan::spec::ResourceId;

@@ -1,0 +1,317 @@
+//! What the engine's host cannot do or does not have: the right to change it, parents, free link names.
+
+use crate::model::network::{Driver, Network, Parent};
+use crate::model::stack::Stack;
+use crate::plan::check::Finding;
+use crate::plan::desired::Desired;
+use crate::plan::desired::lan::lan_of;
+use crate::plan::desired::network::is_made;
+use crate::plan::observed::{HostFacts, LinkFact, Observed};
+use crate::plan::spec::{Kind, ResourceId, Spec};
+
+/// Holds the stack against the engine's host.
+pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
+    let wanted: Vec<&ResourceId> = desired
+        .specs
+        .keys()
+        .filter(|id| id.kind.on_host())
+        .collect();
+    if let Some(first) = wanted.first() {
+        may_act(stack, observed, first, wanted.len(), findings);
+    }
+    let Some(host) = &observed.host else { return };
+    for network in stack.networks.values().filter(|network| is_made(network)) {
+        if let Some(parent) = &network.parent {
+            parent_link(stack, network, parent, host, observed, findings);
+        }
+    }
+    link_names(stack, desired, host, observed, findings);
+}
+
+/// The place in the file that asks for a host resource.
+fn place_of(stack: &Stack, id: &ResourceId) -> Vec<String> {
+    let owned = |keys: &[&str]| {
+        keys.iter()
+            .map(|key| (*key).to_owned())
+            .collect::<Vec<String>>()
+    };
+    let network = |wanted: &dyn Fn(&Network) -> bool, key: &str| {
+        let found = stack.networks.values().find(|network| wanted(network));
+        found.map_or_else(Vec::new, |found| {
+            owned(&["networks", found.key.as_str(), key])
+        })
+    };
+    match id.kind {
+        Kind::Lan => owned(&["lans", &id.name]),
+        Kind::Link => network(
+            &|n| {
+                n.parent
+                    .as_ref()
+                    .is_some_and(|parent| parent.link().as_str() == id.name)
+            },
+            "parent",
+        ),
+        Kind::Promiscuity => network(
+            &|n| {
+                n.parent
+                    .as_ref()
+                    .is_some_and(|parent| parent.link().as_str() == id.name)
+            },
+            "promiscuous",
+        ),
+        Kind::Shim | Kind::Route | Kind::Door => network(&|n| n.shim.is_some(), "shim"),
+        Kind::Network | Kind::Volume | Kind::Image | Kind::Container | Kind::Endpoint => Vec::new(),
+    }
+}
+
+fn may_act(
+    stack: &Stack,
+    observed: &Observed,
+    first: &ResourceId,
+    count: usize,
+    findings: &mut Vec<Finding>,
+) {
+    let place = place_of(stack, first);
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    let more = if count > 1 {
+        format!(" and {} more", count - 1)
+    } else {
+        String::new()
+    };
+    if let Some(why) = &observed.engine.elsewhere {
+        findings.push(
+            Finding::error(
+                "host-elsewhere",
+                &place,
+                format!("{first}{more} would have to be made on the engine's host, which is not this machine: {why}"),
+            )
+            .hint("run stack on that machine, or take these keys out of the file"),
+        );
+    } else if observed
+        .host
+        .as_ref()
+        .is_none_or(|host| !host.may_administer)
+    {
+        findings.push(
+            Finding::error(
+                "not-permitted",
+                &place,
+                format!("{first}{more} need CAP_NET_ADMIN on this machine, which this process does not have"),
+            )
+            .hint("run the same command with sudo; nothing else here needs it"),
+        );
+    }
+}
+
+fn parent_link(
+    stack: &Stack,
+    network: &Network,
+    parent: &Parent,
+    host: &HostFacts,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    let key = network.key.as_str();
+    let place = ["networks", key, "parent"];
+    let name = match parent {
+        Parent::Link(name) => name,
+        Parent::Vlan { name, base, .. } => {
+            if host.link(name.as_str()).is_some() {
+                name
+            } else {
+                base
+            }
+        }
+    };
+    if lan_of(stack, name).is_some() {
+        return;
+    }
+    let Some(link) = host.link(name.as_str()) else {
+        findings.push(
+            Finding::error(
+                "parent-missing",
+                &place,
+                format!("network `{key}`: there is no link `{name}` on this machine"),
+            )
+            .hint(candidates(host)),
+        );
+        return;
+    };
+    if link.loopback {
+        findings.push(
+            Finding::error(
+                "parent-loopback",
+                &place,
+                format!("network `{key}`: `{name}` is the loopback link; nothing can sit on it"),
+            )
+            .hint(candidates(host)),
+        );
+    } else if let Some(master) = &link.master {
+        findings.push(
+            Finding::error("parent-is-port", &place, format!("network `{key}`: `{name}` is a port of `{master}`; the kernel lets nothing else sit on it"))
+                .hint(format!("use `parent: {master}`")),
+        );
+    } else if !link.up {
+        findings.push(
+            Finding::error(
+                "parent-down",
+                &place,
+                format!("network `{key}`: its parent `{name}` is down"),
+            )
+            .hint(format!("bring it up: ip link set {name} up")),
+        );
+    } else if link.wireless && matches!(network.driver, Driver::Macvlan(_)) {
+        findings.push(
+            Finding::error(
+                "parent-wireless",
+                &place,
+                format!("network `{key}`: `{name}` is a wireless link; an access point drops frames of any address but its own"),
+            )
+            .hint("use `driver: ipvlan`, whose links share the parent's address"),
+        );
+    } else if !link.carrier {
+        findings.push(Finding::warning(
+            "parent-no-carrier",
+            &place,
+            format!("network `{key}`: its parent `{name}` has no carrier (is the cable in?)"),
+        ));
+    }
+    shared_parent(stack, network, parent, host, observed, findings);
+}
+
+fn candidates(host: &HostFacts) -> String {
+    let fit =
+        |link: &&LinkFact| !link.loopback && link.up && link.master.is_none() && !is_child(link);
+    let names: Vec<&str> = host
+        .links
+        .iter()
+        .filter(fit)
+        .map(|link| link.name.as_str())
+        .collect();
+    if names.is_empty() {
+        "no link here could be a parent; `lans:` makes a simulated one".to_owned()
+    } else {
+        format!(
+            "links that could be: {}; or `lans:` makes a simulated one",
+            names.join(", ")
+        )
+    }
+}
+
+fn is_child(link: &LinkFact) -> bool {
+    matches!(
+        link.kind.as_str(),
+        "macvlan" | "ipvlan" | "bridge" | "macvtap" | "tun" | "wireguard"
+    )
+}
+
+/// Engine networks and links that hold the parent already.
+fn shared_parent(
+    stack: &Stack,
+    network: &Network,
+    parent: &Parent,
+    host: &HostFacts,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    let (key, link) = (network.key.as_str(), parent.link().as_str());
+    let driver = network.driver.engine_name();
+    let place = ["networks", key, "parent"];
+    let own = |name: &str| stack.networks.values().any(|network| network.name == name);
+    let on_parent = |found: &&crate::plan::observed::FoundNetwork| {
+        found
+            .spec
+            .options
+            .get("parent")
+            .is_some_and(|parent| parent == link)
+            && !own(&found.spec.name)
+            && matches!(found.spec.driver.as_str(), "macvlan" | "ipvlan")
+    };
+    for other in observed.networks.iter().filter(on_parent) {
+        let goes = other.project.as_deref() == Some(stack.project.as_str());
+        let may_share =
+            driver == "macvlan" && other.spec.driver == "macvlan" && observed.engine.speaks(1, 44);
+        if goes || may_share {
+            continue;
+        }
+        let whose = other
+            .project
+            .as_ref()
+            .map_or_else(String::new, |project| format!(" of project `{project}`"));
+        findings.push(
+            Finding::error(
+                "parent-in-use",
+                &place,
+                format!("network `{key}`: parent `{link}` is held by the {} network `{}`{whose}", other.spec.driver, other.spec.name),
+            )
+            .hint(format!("use that network (`external: true`, `name: {}`), or a VLAN of the parent (`{link}.10`)", other.spec.name)),
+        );
+    }
+    let other_kind = if driver == "macvlan" {
+        "ipvlan"
+    } else {
+        "macvlan"
+    };
+    let foreign = host
+        .links
+        .iter()
+        .find(|other| other.kind == other_kind && other.lower.as_deref() == Some(link));
+    if let Some(foreign) = foreign.filter(|_| matches!(driver, "macvlan" | "ipvlan")) {
+        findings.push(
+            Finding::error(
+                "parent-kind",
+                &place,
+                format!("network `{key}`: the {other_kind} link `{}` sits on `{link}`; the kernel allows only one kind on a parent", foreign.name),
+            )
+            .hint(format!("remove it (ip link delete {}), or use another parent", foreign.name)),
+        );
+    }
+}
+
+/// Links that we would make and that are there as someone else's.
+fn link_names(
+    stack: &Stack,
+    desired: &Desired,
+    host: &HostFacts,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    for (id, spec) in &desired.specs {
+        let name = match spec.as_ref() {
+            Spec::Shim(shim) => shim.name.as_str(),
+            Spec::Lan(lan) => lan.lan.parent.as_str(),
+            Spec::Link(_)
+            | Spec::Promiscuity(_)
+            | Spec::Network(_)
+            | Spec::Route(_)
+            | Spec::Volume(_) => continue,
+            Spec::Image(_)
+            | Spec::Container(_)
+            | Spec::Existing(_)
+            | Spec::Endpoint(_)
+            | Spec::Door(_) => continue,
+        };
+        if host.link(name).is_none() || observed.resources.contains_key(id) {
+            continue;
+        }
+        let mark = host.link(name).and_then(|link| link.alias.as_deref());
+        let mark = mark.and_then(crate::model::mark::LinkMark::from_alias);
+        if mark.as_ref().is_some_and(|mark| mark.is_of(&stack.project)) {
+            continue;
+        }
+        let whose = mark.map_or_else(
+            || "was not made by stack".to_owned(),
+            |mark| format!("belongs to project `{}`", mark.project),
+        );
+        let place = place_of(stack, id);
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        findings.push(
+            Finding::error(
+                "name-taken",
+                &place,
+                format!("{id}: a link named `{name}` is there and {whose}"),
+            )
+            .hint("give ours another name, or remove that one"),
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Subnets that the engine's other networks or the host's routes already have.
+
+use ipnet::IpNet;
+
+use crate::model::address::overlap;
+use crate::model::network::{Driver, Network};
+use crate::model::stack::Stack;
+use crate::plan::check::Finding;
+use crate::plan::desired::network::is_made;
+use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed, RouteFact};
+
+/// Holds the stack's subnets against what is there.
+pub fn check(stack: &Stack, observed: &Observed, findings: &mut Vec<Finding>) {
+    for network in stack.networks.values().filter(|network| is_made(network)) {
+        if let Some(host) = &observed.host {
+            host_addresses(stack, network, host, findings);
+        }
+        for subnet in network.subnets().map(|subnet| subnet.trunc()) {
+            engine_networks(stack, network, subnet, observed, findings);
+            if let Some(host) = observed
+                .host
+                .as_ref()
+                .filter(|_| !network.driver.on_parent())
+            {
+                host_routes(network, subnet, host, observed, findings);
+            }
+        }
+    }
+}
+
+/// The engine refuses pools that overlap within one address space; networks on different parents are told too, as
+/// the engine (20.10) counts them alike.
+fn engine_networks(
+    stack: &Stack,
+    network: &Network,
+    subnet: IpNet,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    let key = network.key.as_str();
+    for other in observed
+        .networks
+        .iter()
+        .filter(|other| !is_own(stack, other))
+    {
+        let theirs = other.spec.pools.iter().filter_map(|pool| pool.subnet);
+        let Some(hit) = theirs.into_iter().find(|theirs| overlap(theirs, &subnet)) else {
+            continue;
+        };
+        let both_on_parent = network.driver.on_parent()
+            && matches!(other.spec.driver.as_str(), "macvlan" | "ipvlan");
+        if both_on_parent && observed.engine.speaks(1, 44) {
+            continue;
+        }
+        let whose = other
+            .project
+            .as_ref()
+            .map_or_else(String::new, |project| format!(" of project `{project}`"));
+        findings.push(
+            Finding::error(
+                "subnet-in-use",
+                &["networks", key, "ipam", "config"],
+                format!(
+                    "network `{key}`: Pool overlaps with other one on this address space: {subnet} and {hit} of the network `{}`{whose}",
+                    other.spec.name
+                ),
+            )
+            .hint(format!("choose another subnet, or remove that network: docker network rm {}", other.spec.name)),
+        );
+    }
+}
+
+/// Networks of this project are ours to change or remove.
+fn is_own(stack: &Stack, other: &FoundNetwork) -> bool {
+    other.project.as_deref() == Some(stack.project.as_str())
+}
+
+/// A route of the host that a new bridge's subnet would cover or be covered by. The default route covers all and
+/// says nothing; routes of the engine's own bridges were told above.
+fn host_routes(
+    network: &Network,
+    subnet: IpNet,
+    host: &HostFacts,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    let key = network.key.as_str();
+    let bridges = |route: &&RouteFact| {
+        let link = route.link.as_deref().unwrap_or_default();
+        observed
+            .networks
+            .iter()
+            .any(|network| bridge_name(network) == link)
+            || link == "docker_gwbridge"
+    };
+    let relevant = |route: &&RouteFact| {
+        route.destination.prefix_len() > 0 && overlap(&route.destination, &subnet)
+    };
+    if let Some(route) = host
+        .routes
+        .iter()
+        .filter(relevant)
+        .find(|route| !bridges(route))
+    {
+        let link = route.link.as_deref().unwrap_or("?");
+        findings.push(
+            Finding::error(
+                "subnet-routed",
+                &["networks", key, "ipam", "config"],
+                format!(
+                    "network `{key}`: {subnet} overlaps the host's route to {} by `{link}`",
+                    route.destination
+                ),
+            )
+            .hint("choose a subnet that the host does not already reach another way"),
+        );
+    }
+}
+
+fn bridge_name(network: &FoundNetwork) -> String {
+    match network.spec.options.get("com.docker.network.bridge.name") {
+        Some(name) => name.clone(),
+        None => format!(
+            "br-{}",
+            network.engine_id.chars().take(12).collect::<String>()
+        ),
+    }
+}
+
+/// The host's own address given to a container of a network on its parent.
+fn host_addresses(stack: &Stack, network: &Network, host: &HostFacts, findings: &mut Vec<Finding>) {
+    if !matches!(network.driver, Driver::Macvlan(_) | Driver::Ipvlan(..)) {
+        return;
+    }
+    let Some(link) = network
+        .parent
+        .as_ref()
+        .and_then(|parent| host.link(parent.link().as_str()))
+    else {
+        return;
+    };
+    let is_host =
+        |address: std::net::IpAddr| link.addresses.iter().any(|own| own.addr() == address);
+    for service in stack.services.values() {
+        let crate::model::service::Connection::Networks(networks) = &service.connection else {
+            continue;
+        };
+        let Some(attachment) = networks.get(&network.key) else {
+            continue;
+        };
+        let v4 = attachment
+            .ipv4_address
+            .map(std::net::IpAddr::V4)
+            .map(|address| (address, "ipv4_address"));
+        let v6 = attachment
+            .ipv6_address
+            .map(std::net::IpAddr::V6)
+            .map(|address| (address, "ipv6_address"));
+        for (address, key) in v4
+            .into_iter()
+            .chain(v6)
+            .filter(|(address, _)| is_host(*address))
+        {
+            findings.push(hosts_own(
+                service.name.as_str(),
+                network,
+                address,
+                key,
+                link,
+            ));
+        }
+    }
+}
+
+fn hosts_own(
+    service: &str,
+    network: &Network,
+    address: std::net::IpAddr,
+    key: &str,
+    link: &LinkFact,
+) -> Finding {
+    Finding::error(
+        "address-of-host",
+        &["services", service, "networks", network.key.as_str(), key],
+        format!(
+            "service `{service}`: {address} is the host's own address on `{}`",
+            link.name
+        ),
+    )
+    .hint("give the container another address of the subnet")
+}

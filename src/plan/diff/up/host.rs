@@ -1,0 +1,105 @@
+//! Steps of `up` for what lives on the host: lans, links, flags, shims, routes and doors.
+
+use std::sync::Arc;
+
+use crate::model::hash;
+use crate::plan::diff::container::Fate;
+use crate::plan::diff::up::{Marks, Writer};
+use crate::plan::spec::{Kind, ResourceId, Spec};
+use crate::plan::step::{Reason, State};
+
+impl Writer<'_> {
+    /// Lans, links and promiscuous flags.
+    pub(super) fn ground(&mut self) {
+        for (id, spec) in &self.desired.specs {
+            match spec.as_ref() {
+                Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) => self.host_resource(id, spec),
+                Spec::Network(_)
+                | Spec::Shim(_)
+                | Spec::Route(_)
+                | Spec::Volume(_)
+                | Spec::Image(_) => {}
+                Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) | Spec::Door(_) => {}
+            }
+        }
+    }
+
+    /// Shims, routes and doors.
+    pub(super) fn host_side(&mut self) {
+        for (id, spec) in &self.desired.specs {
+            match spec.as_ref() {
+                Spec::Shim(_) | Spec::Route(_) | Spec::Door(_) => self.host_resource(id, spec),
+                Spec::Network(_)
+                | Spec::Lan(_)
+                | Spec::Link(_)
+                | Spec::Promiscuity(_)
+                | Spec::Volume(_) => {}
+                Spec::Image(_) | Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn host_resource(&mut self, id: &ResourceId, spec: &Arc<Spec>) {
+        if (id.kind == Kind::Route || id.kind == Kind::Door) && self.options.no_start {
+            return;
+        }
+        let step = match self.observed.resources.get(id) {
+            None => self.draft.step(
+                id,
+                State::Absent,
+                State::Present(Arc::clone(spec)),
+                Reason::Missing,
+            ),
+            Some(found) => {
+                let differs = found.hash != hash::of(spec.as_ref());
+                let restarted = self.follows_a_restart(spec);
+                if !differs && found.damage.is_empty() && !restarted {
+                    return;
+                }
+                let what = match (differs, found.damage.is_empty()) {
+                    (true, _) => vec!["configuration".to_owned()],
+                    (false, false) => found.damage.clone(),
+                    (false, true) => vec!["its container starts anew".to_owned()],
+                };
+                let before = State::Present(Arc::new(found.spec.clone()));
+                self.draft.step(
+                    id,
+                    before,
+                    State::Present(Arc::clone(spec)),
+                    Reason::Changed(what),
+                )
+            }
+        };
+        self.marks.insert(
+            id.clone(),
+            Marks {
+                first: None,
+                create: Some(step),
+                start: None,
+            },
+        );
+    }
+
+    /// Whether a route or door belongs to a container that gets another process, and perhaps another address.
+    pub(super) fn follows_a_restart(&self, spec: &Spec) -> bool {
+        let container = match spec {
+            Spec::Route(route) => &route.container,
+            Spec::Door(door) => &door.container,
+            Spec::Lan(_)
+            | Spec::Link(_)
+            | Spec::Promiscuity(_)
+            | Spec::Network(_)
+            | Spec::Shim(_) => return false,
+            Spec::Volume(_)
+            | Spec::Image(_)
+            | Spec::Container(_)
+            | Spec::Existing(_)
+            | Spec::Endpoint(_) => {
+                return false;
+            }
+        };
+        self.fates
+            .get(&ResourceId::new(Kind::Container, container))
+            .is_some_and(Fate::is_restarted)
+    }
+}

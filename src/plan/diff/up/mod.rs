@@ -1,0 +1,304 @@
+//! `up`: the plan that makes the world as the stack wants it, with the least harm.
+//!
+//! Order of work: fates first (what becomes of each resource, donors before those that depend on them), then steps,
+//! then edges. A container that is replaced is parked, and discarded as a farewell when all else stands.
+
+mod container;
+mod host;
+pub mod image;
+mod network;
+mod removal;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::model::name::ServiceName;
+use crate::model::service::PullPolicy;
+use crate::model::stack::Stack;
+use crate::plan::desired::{At, Desired, Until};
+use crate::plan::diff::PlanError;
+use crate::plan::diff::container::{Fate, Recreate, after_donor, existing, fate};
+use crate::plan::diff::draft::Draft;
+use crate::plan::diff::network::{Fate as NetworkFate, fate as network_fate};
+use crate::plan::graph::Graph;
+use crate::plan::observed::{FoundContainer, Observed};
+use crate::plan::spec::{ContainerSpec, Kind, ResourceId, Spec};
+use crate::plan::step::{Milestone, Plan, Reason, State, StepIndex};
+
+/// What the command line wants of `up`.
+#[derive(Debug, Clone, Default)]
+pub struct UpOptions {
+    pub recreate: Recreate,
+    /// Containers of services that the file no longer has are removed.
+    pub remove_orphans: bool,
+    /// Containers are made and not started.
+    pub no_start: bool,
+    /// Images with a `build` are built even if they are there.
+    pub build: bool,
+    /// Overrides the pull policy of all services.
+    pub pull: Option<PullPolicy>,
+    /// Seconds until a container that does not stop is killed; none is the container's own.
+    pub timeout: Option<u32>,
+    /// The stack is not all of the project (services were named, profiles are off): networks and shims that it does
+    /// not have may be somebody's.
+    pub partial: bool,
+}
+
+/// The plan for `up`.
+pub fn up(
+    stack: &Stack,
+    desired: &Desired,
+    observed: &Observed,
+    options: &UpOptions,
+) -> Result<Plan, PlanError> {
+    let mut writer = Writer::new(stack, desired, observed, options)?;
+    writer.images();
+    writer.ground();
+    writer.networks();
+    writer.containers();
+    writer.host_side();
+    writer.surplus();
+    writer.unwanted_networks();
+    writer.unwanted_resources();
+    writer.needs();
+    writer.draft.finish(&stack.project)
+}
+
+/// The steps of one wanted resource by which others order themselves.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    /// The first step that makes room: stop, park, disconnect, remove.
+    first: Option<StepIndex>,
+    create: Option<StepIndex>,
+    start: Option<StepIndex>,
+}
+
+struct Writer<'a> {
+    stack: &'a Stack,
+    desired: &'a Desired,
+    observed: &'a Observed,
+    options: &'a UpOptions,
+    draft: Draft,
+    marks: HashMap<ResourceId, Marks>,
+    fates: HashMap<ResourceId, Fate>,
+    /// Wanted containers, donors first.
+    order: Vec<ResourceId>,
+    found: HashMap<ResourceId, &'a FoundContainer>,
+    /// For each network by the engine's name: the steps after which a container of ours is off it.
+    leaving: BTreeMap<String, Vec<StepIndex>>,
+    /// For each network by the engine's name: the containers of ours that stay on it.
+    staying: BTreeMap<String, usize>,
+    /// Steps that remove a network, with what it was.
+    removed_networks: Vec<(StepIndex, String)>,
+    /// Networks that are replaced, by the engine's name.
+    replaced: BTreeMap<String, Vec<String>>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        stack: &'a Stack,
+        desired: &'a Desired,
+        observed: &'a Observed,
+        options: &'a UpOptions,
+    ) -> Result<Writer<'a>, PlanError> {
+        let mut replaced = BTreeMap::new();
+        for spec in desired.specs.values() {
+            if let Spec::Network(spec) = spec.as_ref()
+                && let NetworkFate::Replace(what) = network_fate(spec, observed)
+            {
+                replaced.insert(spec.name.clone(), what);
+            }
+        }
+        let mut writer = Writer {
+            stack,
+            desired,
+            observed,
+            options,
+            draft: Draft::default(),
+            marks: HashMap::new(),
+            fates: HashMap::new(),
+            order: donors_first(desired)?,
+            found: HashMap::new(),
+            leaving: BTreeMap::new(),
+            staying: BTreeMap::new(),
+            removed_networks: Vec::new(),
+            replaced,
+        };
+        writer.match_containers();
+        writer.decide();
+        Ok(writer)
+    }
+
+    /// Finds the container that is there for each that is wanted: the same service and number.
+    fn match_containers(&mut self) {
+        let mut ours: HashMap<(&str, u32), &'a FoundContainer> = HashMap::new();
+        for found in own_containers(self.stack, self.observed) {
+            if let Some(service) = found
+                .service
+                .as_ref()
+                .filter(|_| !found.one_off && found.parked_from().is_none())
+            {
+                ours.insert((service.as_str(), found.number), found);
+            }
+        }
+        for id in &self.order {
+            if let Some(spec) = self
+                .desired
+                .specs
+                .get(id)
+                .and_then(|spec| as_container(spec))
+                && let Some(found) = ours.get(&(spec.service.as_str(), spec.number))
+            {
+                self.found.insert(id.clone(), found);
+            }
+        }
+    }
+
+    fn decide(&mut self) {
+        let mut donors: HashMap<&ResourceId, Vec<(&ResourceId, bool, bool)>> = HashMap::new();
+        for need in self
+            .desired
+            .needs
+            .iter()
+            .filter(|need| need.bound || need.restart)
+        {
+            donors
+                .entry(&need.who)
+                .or_default()
+                .push((&need.what, need.bound, need.restart));
+        }
+        for id in self.order.clone() {
+            let Some(spec) = self
+                .desired
+                .specs
+                .get(&id)
+                .and_then(|spec| as_container(spec))
+            else {
+                continue;
+            };
+            let found = self.found.get(&id).copied();
+            let mut fate = fate(spec, found, self.observed, &self.options.recreate);
+            for (donor, bound, restart) in donors.get(&id).into_iter().flatten() {
+                if let Some(donor_fate) = self.fates.get(*donor) {
+                    fate = after_donor(fate, donor, donor_fate, *bound, *restart);
+                }
+            }
+            self.fates.insert(id, fate);
+        }
+    }
+
+    /// The edges that the stack's needs ask for.
+    fn needs(&mut self) {
+        for need in &self.desired.needs {
+            let who = self.marks.get(&need.who).copied().unwrap_or_default();
+            let own = match need.at {
+                At::Create => who.create.or(who.start),
+                At::Start => who.start,
+            };
+            // Those that follow a donor stop before it goes.
+            if need.bound || need.restart {
+                let what = self.marks.get(&need.what).copied().unwrap_or_default();
+                if let (Some(own), Some(first)) = (who.first, what.first) {
+                    self.draft.after(own, first);
+                }
+            }
+            let Some(own) = own else { continue };
+            let what = self.marks.get(&need.what).copied().unwrap_or_default();
+            match need.until {
+                Until::Created => {
+                    if let Some(step) = what.create {
+                        self.draft.edge(step, own, Milestone::Done, need.optional);
+                    }
+                }
+                Until::Started => {
+                    if let Some(step) = what.start.or(what.create) {
+                        self.draft.edge(step, own, Milestone::Done, need.optional);
+                    }
+                }
+                Until::Healthy | Until::Completed => {
+                    let milestone = if need.until == Until::Healthy {
+                        Milestone::Healthy
+                    } else {
+                        Milestone::Completed
+                    };
+                    let step = match what.start {
+                        Some(step) => Some(step),
+                        None => self.check(&need.what, &need.who),
+                    };
+                    if let Some(step) = step {
+                        self.draft.edge(step, own, milestone, need.optional);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A step that changes nothing and stands for a container that runs already and is waited for.
+    fn check(&mut self, id: &ResourceId, who: &ResourceId) -> Option<StepIndex> {
+        let found = self.found.get(id).copied()?;
+        let there = State::Running(Arc::new(Spec::Existing(existing(
+            found,
+            self.options.timeout,
+        ))));
+        let step = self
+            .draft
+            .step(id, there.clone(), there, Reason::Because(who.clone()));
+        self.marks.entry(id.clone()).or_default().start = Some(step);
+        Some(step)
+    }
+}
+
+fn own_containers<'a>(
+    stack: &'a Stack,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a FoundContainer> {
+    observed
+        .containers
+        .iter()
+        .filter(|found| found.project.as_deref() == Some(stack.project.as_str()))
+}
+
+fn as_container(spec: &Arc<Spec>) -> Option<&ContainerSpec> {
+    match spec.as_ref() {
+        Spec::Container(container) => Some(container),
+        Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) | Spec::Shim(_) => {
+            None
+        }
+        Spec::Route(_) | Spec::Volume(_) | Spec::Image(_) | Spec::Existing(_) => None,
+        Spec::Endpoint(_) | Spec::Door(_) => None,
+    }
+}
+
+/// The wanted containers, each after those it needs.
+fn donors_first(desired: &Desired) -> Result<Vec<ResourceId>, PlanError> {
+    let ids: Vec<&ResourceId> = desired
+        .specs
+        .keys()
+        .filter(|id| id.kind == Kind::Container)
+        .collect();
+    let index: HashMap<&ResourceId, usize> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (*id, index))
+        .collect();
+    let edges = desired
+        .needs
+        .iter()
+        .filter_map(|need| Some((*index.get(&need.what)?, *index.get(&need.who)?)));
+    let named = |node: &usize| ids.get(*node).map(|id| (*id).clone());
+    match Graph::new(ids.len(), edges).order() {
+        Ok(order) => Ok(order.iter().filter_map(named).collect()),
+        Err(cycle) => Err(PlanError::Cycle(cycle.iter().filter_map(named).collect())),
+    }
+}
+
+/// The services of a stack that have containers nobody wants any more: told to the user where they are not removed.
+pub fn orphans<'a>(stack: &'a Stack, observed: &'a Observed) -> Vec<&'a FoundContainer> {
+    let known = |service: &ServiceName| {
+        stack.services.contains_key(service) || stack.inactive.contains(service)
+    };
+    own_containers(stack, observed)
+        .filter(|found| !found.one_off && found.parked_from().is_none())
+        .filter(|found| !found.service.as_ref().is_some_and(known))
+        .collect()
+}
