@@ -1,6 +1,7 @@
 //! The outside, behind three verbs: observe, change, wait. The live world is the engine and the kernel; the world in
 //! memory serves dry runs and tests. Which one is used is chosen in `cli`, nowhere else.
 
+pub mod engine;
 pub mod private;
 
 use std::fmt;

@@ -1,0 +1,458 @@
+//! Networks of the engine: made, removed, and read back as the spec that would make them again.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
+use ipnet::IpNet;
+
+use crate::model::mark;
+use crate::model::name::ProjectName;
+use crate::model::{hash, name::NetworkName};
+use crate::plan::observed::FoundNetwork;
+use crate::plan::spec::{NetworkSpec, PoolSpec, Spec};
+use crate::plan::step::{State, Step};
+use crate::world::engine::Engine;
+use crate::world::engine::error::{absent_is_fine, is_name_conflict, refused};
+use crate::world::engine::owner::{self, Owner};
+use crate::world::{ErrorKind, Progress, WorldError};
+
+/// Drivers that every engine has without a plugin.
+const BUILT_IN: &[&str] = &["bridge", "host", "null", "macvlan", "ipvlan", "overlay"];
+
+/// Takes a network to the step's state.
+pub async fn change(
+    engine: &Engine,
+    project: &ProjectName,
+    step: &Step,
+    progress: &dyn Progress,
+) -> Result<(), WorldError> {
+    match (network_of(&step.before), network_of(&step.after)) {
+        (_, Some(after)) if step.before == step.after => must_exist(engine, &after.name).await,
+        (None, Some(after)) => create(engine, project, after, progress).await,
+        (Some(before), None) => remove(engine, project, &before.name).await,
+        (Some(before), Some(after)) => {
+            remove(engine, project, &before.name).await?;
+            create(engine, project, after, progress).await
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+fn network_of(state: &State) -> Option<&NetworkSpec> {
+    match state.spec()?.as_ref() {
+        Spec::Network(spec) => Some(spec),
+        _ => None,
+    }
+}
+
+/// The request that makes a network.
+pub fn request(project: &ProjectName, spec: &NetworkSpec) -> NetworkCreateRequest {
+    // Every field is named, so that a new one cannot be forgotten.
+    let NetworkSpec {
+        name,
+        key,
+        driver,
+        options,
+        ipam_driver,
+        ipam_options,
+        pools,
+        internal,
+        attachable,
+        enable_ipv4,
+        enable_ipv6,
+        labels,
+    } = spec;
+    let config = pools.iter().map(|pool| IpamConfig {
+        subnet: pool.subnet.map(|subnet| subnet.to_string()),
+        ip_range: pool.ip_range.map(|range| range.to_string()),
+        gateway: pool.gateway.map(|address| address.to_string()),
+        auxiliary_addresses: (!pool.aux_addresses.is_empty()).then(|| {
+            pool.aux_addresses
+                .iter()
+                .map(|(name, address)| (name.clone(), address.to_string()))
+                .collect()
+        }),
+    });
+    NetworkCreateRequest {
+        name: name.clone(),
+        driver: Some(driver.clone()),
+        internal: Some(*internal),
+        attachable: Some(*attachable),
+        enable_ipv4: *enable_ipv4,
+        enable_ipv6: Some(*enable_ipv6),
+        options: Some(options.clone().into_iter().collect()),
+        labels: Some(owner::marked(
+            labels,
+            project,
+            (mark::NETWORK, key.as_str()),
+            &hash::of(spec),
+        )),
+        ipam: Some(Ipam {
+            driver: Some(ipam_driver.clone().unwrap_or_else(|| "default".to_owned())),
+            options: (!ipam_options.is_empty()).then(|| ipam_options.clone().into_iter().collect()),
+            config: Some(config.collect()),
+        }),
+        scope: None,
+        ingress: None,
+        config_only: None,
+        config_from: None,
+    }
+}
+
+/// What a found network is, in our words.
+pub fn found(network: &Network) -> FoundNetwork {
+    let id = network.id.clone().unwrap_or_default();
+    let name = network.name.clone().unwrap_or_default();
+    let labels = network.labels.clone().unwrap_or_default();
+    let ipam = network.ipam.clone().unwrap_or_default();
+    let key = labels.get(mark::NETWORK).and_then(|key| key.parse().ok());
+    let sorted =
+        |map: Option<HashMap<String, String>>| map.unwrap_or_default().into_iter().collect();
+    FoundNetwork {
+        scope: network.scope.clone().unwrap_or_default(),
+        project: labels.get(mark::PROJECT).cloned(),
+        hash: labels.get(mark::HASH).cloned(),
+        compose_hash: labels.get(mark::CONFIG_HASH).cloned(),
+        spec: NetworkSpec {
+            key: key
+                .clone()
+                .or_else(|| name.parse().ok())
+                .unwrap_or_else(|| key_of_id(&id)),
+            driver: network.driver.clone().unwrap_or_default(),
+            options: sorted(network.options.clone()),
+            ipam_driver: ipam
+                .driver
+                .filter(|driver| driver != "default" && !driver.is_empty()),
+            ipam_options: sorted(ipam.options),
+            pools: ipam.config.unwrap_or_default().iter().map(pool).collect(),
+            internal: network.internal.unwrap_or_default(),
+            attachable: network.attachable.unwrap_or_default(),
+            enable_ipv4: network.enable_ipv4,
+            enable_ipv6: network.enable_ipv6.unwrap_or_default(),
+            labels: owner::users(&labels),
+            name,
+        },
+        key,
+        engine_id: id,
+    }
+}
+
+/// The key of a network whose name cannot be a key (old engines took any text).
+fn key_of_id(id: &str) -> NetworkName {
+    let digits = hash::short_hex(id.as_bytes(), 12);
+    digits.parse().expect("hexadecimal digits are a key")
+}
+
+fn pool(config: &IpamConfig) -> PoolSpec {
+    let prefix = |text: &Option<String>| {
+        text.as_ref()?
+            .parse::<IpNet>()
+            .ok()
+            .map(|prefix| prefix.trunc())
+    };
+    // Some engines tell the gateway with its prefix length.
+    let address = |text: &String| {
+        text.split('/')
+            .next()
+            .unwrap_or_default()
+            .parse::<IpAddr>()
+            .ok()
+    };
+    PoolSpec {
+        subnet: prefix(&config.subnet),
+        ip_range: prefix(&config.ip_range),
+        gateway: config.gateway.as_ref().and_then(address),
+        aux_addresses: config
+            .auxiliary_addresses
+            .iter()
+            .flatten()
+            .filter_map(|(name, text)| Some((name.clone(), address(text)?)))
+            .collect(),
+    }
+}
+
+async fn create(
+    engine: &Engine,
+    project: &ProjectName,
+    spec: &NetworkSpec,
+    progress: &dyn Progress,
+) -> Result<(), WorldError> {
+    let act = || format!("cannot create network `{}`", spec.name);
+    refuse_unknown_driver(engine, spec).await?;
+    if spec.enable_ipv4 == Some(false) && engine.api() < (1, 48) {
+        return Err(engine.too_old(act(), "`enable_ipv4: false`", (1, 48), "28.0"));
+    }
+    match engine.docker().create_network(request(project, spec)).await {
+        Ok(made) => {
+            if !made.warning.is_empty() {
+                progress.warn(&made.warning);
+            }
+            Ok(())
+        }
+        Err(error) if is_name_conflict(&error) => {
+            let Some(holder) = by_name(engine, &spec.name).await?.pop() else {
+                return Err(refused(act(), error));
+            };
+            let taken = |said: &str| Err(WorldError::new(ErrorKind::Taken, act(), said));
+            match owner::owner(&holder.labels.unwrap_or_default(), project, &hash::of(spec)) {
+                Owner::Same => Ok(()),
+                Owner::Changed => taken(
+                    "a network of that name was made meanwhile by another run with other settings",
+                ),
+                Owner::Foreign(whose) => {
+                    taken(&format!("there is a network of that name, and {whose}"))
+                }
+            }
+        }
+        Err(error) => Err(refused(act(), error)),
+    }
+}
+
+/// The engine looks for an unknown driver's plugin for 15 s, so it is asked what it has before. Plugins of the first
+/// kind (a socket or a file in a well-known folder) are only in its list once they were used.
+async fn refuse_unknown_driver(engine: &Engine, spec: &NetworkSpec) -> Result<(), WorldError> {
+    let driver = spec.driver.as_str();
+    if BUILT_IN.contains(&driver) {
+        return Ok(());
+    }
+    let facts = engine.facts().await?;
+    let named = |known: &String| known == driver || known.strip_suffix(":latest") == Some(driver);
+    if facts.network_drivers.iter().any(named) || has_plugin_file(engine, driver) {
+        return Ok(());
+    }
+    Err(WorldError::new(
+        ErrorKind::Unsupported,
+        format!("cannot create network `{}`", spec.name),
+        format!("the engine has no network driver `{driver}`"),
+    )
+    .hint(format!(
+        "it has {}; a plugin is installed with `docker plugin install`",
+        facts.network_drivers.join(", ")
+    )))
+}
+
+fn has_plugin_file(engine: &Engine, driver: &str) -> bool {
+    let Some(process) = engine.local_process() else {
+        return false;
+    };
+    // The engine's own view of its files; its namespaces may not be ours.
+    let root = format!("/proc/{process}/root");
+    [
+        format!("{root}/run/docker/plugins/{driver}.sock"),
+        format!("{root}/run/docker/plugins/{driver}/{driver}.sock"),
+        format!("{root}/etc/docker/plugins/{driver}.spec"),
+        format!("{root}/etc/docker/plugins/{driver}.json"),
+        format!("{root}/usr/lib/docker/plugins/{driver}.spec"),
+        format!("{root}/usr/lib/docker/plugins/{driver}.json"),
+    ]
+    .iter()
+    .any(|path| std::path::Path::new(path).exists())
+}
+
+async fn must_exist(engine: &Engine, name: &str) -> Result<(), WorldError> {
+    if by_name(engine, name).await?.is_empty() {
+        return Err(WorldError::new(
+            ErrorKind::Missing,
+            format!("cannot use network `{name}`"),
+            "it is not there",
+        ));
+    }
+    Ok(())
+}
+
+/// The networks of exactly this name; old engines can have several.
+pub async fn by_name(engine: &Engine, name: &str) -> Result<Vec<Network>, WorldError> {
+    let filters = HashMap::from([("name", vec![name])]);
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let networks = engine
+        .docker()
+        .list_networks(Some(options))
+        .await
+        .map_err(|error| refused(format!("cannot look for network `{name}`"), error))?;
+    Ok(networks
+        .into_iter()
+        .filter(|network| network.name.as_deref() == Some(name))
+        .collect())
+}
+
+/// Removes the project's networks of this name; others of that name stay, and none is success.
+async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<(), WorldError> {
+    for network in by_name(engine, name).await? {
+        if owner::is_of(&network.labels.unwrap_or_default(), project) {
+            remove_by_id(engine, name, network.id.as_deref().unwrap_or(name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How often and how long it is waited for endpoints whose containers are gone already: the engine takes them down a
+/// moment later (seen up to 0.2 s at ten stops at once).
+const RETRIES: u32 = 10;
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+async fn remove_by_id(engine: &Engine, name: &str, id: &str) -> Result<(), WorldError> {
+    let act = || format!("cannot remove network `{name}`");
+    let mut tries = 0;
+    loop {
+        let error = match absent_is_fine(engine.docker().remove_network(id).await) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused(act(), error),
+        };
+        if error.kind != ErrorKind::InUse {
+            return Err(error);
+        }
+        let users = users(engine, id).await?;
+        if !users.is_empty() {
+            return Err(WorldError::new(
+                ErrorKind::InUse,
+                act(),
+                format!("it is used by {}", users.join(", ")),
+            )
+            .hint("stop or disconnect them, then run `stack down` again"));
+        }
+        tries += 1;
+        if tries > RETRIES {
+            return Err(WorldError::new(
+                ErrorKind::Fault,
+                act(),
+                format!("{}, and there are none (moby issue 42119)", error.said),
+            )
+            .hint("restarting the engine clears it; until then a later `stack up` uses the empty network again"));
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// The containers with an endpoint in a network.
+async fn users(engine: &Engine, id: &str) -> Result<Vec<String>, WorldError> {
+    let network = match engine
+        .docker()
+        .inspect_network(id, None::<InspectNetworkOptions>)
+        .await
+    {
+        Ok(network) => network,
+        Err(error) if crate::world::engine::error::status(&error) == Some(404) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => {
+            return Err(refused(
+                format!("cannot see who uses network `{id}`"),
+                error,
+            ));
+        }
+    };
+    let mut names: Vec<String> = network
+        .containers
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(id, endpoint)| format!("`{}`", endpoint.name.unwrap_or(id)))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bollard::models::Network;
+    use expect_test::expect;
+
+    use super::{found, request};
+    use crate::plan::spec::{NetworkSpec, PoolSpec};
+
+    fn lan() -> NetworkSpec {
+        NetworkSpec {
+            name: "lab_lan".to_owned(),
+            key: "lan".parse().unwrap(),
+            driver: "macvlan".to_owned(),
+            options: BTreeMap::from([("parent".to_owned(), "eth0".to_owned())]),
+            ipam_driver: None,
+            ipam_options: BTreeMap::new(),
+            pools: vec![PoolSpec {
+                subnet: Some("192.168.0.0/22".parse().unwrap()),
+                ip_range: Some("192.168.1.128/25".parse().unwrap()),
+                gateway: Some("192.168.1.1".parse().unwrap()),
+                aux_addresses: BTreeMap::from([(
+                    "router".to_owned(),
+                    "192.168.1.129".parse().unwrap(),
+                )]),
+            }],
+            internal: false,
+            attachable: true,
+            enable_ipv4: None,
+            enable_ipv6: false,
+            labels: BTreeMap::from([("owner".to_owned(), "me".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_network_is_asked_for_in_full() {
+        let mut body = serde_json::to_value(request(&"lab".parse().unwrap(), &lan())).unwrap();
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(body["Labels"].take()).unwrap();
+        expect![[r#"
+            {
+              "Name": "lab_lan",
+              "Driver": "macvlan",
+              "Internal": false,
+              "Attachable": true,
+              "IPAM": {
+                "Driver": "default",
+                "Config": [
+                  {
+                    "Subnet": "192.168.0.0/22",
+                    "IPRange": "192.168.1.128/25",
+                    "Gateway": "192.168.1.1",
+                    "AuxiliaryAddresses": {
+                      "router": "192.168.1.129"
+                    }
+                  }
+                ]
+              },
+              "EnableIPv6": false,
+              "Options": {
+                "parent": "eth0"
+              },
+              "Labels": null
+            }"#]]
+        .assert_eq(&serde_json::to_string_pretty(&body).unwrap());
+        let names: Vec<&str> = labels.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "com.docker.compose.network",
+                "com.docker.compose.project",
+                "com.docker.compose.version",
+                "owner",
+                "stack.hash",
+                "stack.version"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_network_that_is_read_back_is_the_one_that_was_asked_for() {
+        let asked = request(&"lab".parse().unwrap(), &lan());
+        let told = Network {
+            id: Some("0123".to_owned()),
+            name: Some(asked.name.clone()),
+            scope: Some("local".to_owned()),
+            driver: asked.driver.clone(),
+            ipam: asked.ipam.clone(),
+            internal: asked.internal,
+            attachable: asked.attachable,
+            enable_ipv6: asked.enable_ipv6,
+            options: asked.options.clone(),
+            labels: asked.labels.clone(),
+            ..Network::default()
+        };
+        let found = found(&told);
+        assert_eq!(found.spec, lan());
+        assert_eq!(found.project.as_deref(), Some("lab"));
+        assert_eq!(found.hash, Some(crate::model::hash::of(&lan())));
+    }
+}
