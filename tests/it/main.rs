@@ -1,1 +1,4 @@
+//! All tests that need neither root nor an engine, in one binary, so that it is linked once.
+
+mod apply;
 mod plan;
