@@ -11,6 +11,9 @@
 # asked from. A web server that runs as process 1 does not end on SIGTERM, so the image's stop signal is SIGKILL and
 # `stop` and `down` do not wait for their grace period.
 #
+# Debian's busybox 1.35 crashes in `wget -T SECONDS` when the connection fails; use `nc -w SECONDS ADDRESS PORT` where a
+# time limit is needed.
+#
 # The recipe, for whoever wants to make the same file elsewhere (a program needs a tar and a SHA-256, no engine):
 #   layer.tar      the root tree: /bin/busybox (mode 755), one symbolic link /bin/APPLET -> busybox for each line of
 #                  `busybox --list`, /etc/{passwd,group,nsswitch.conf}, /www/index.html, /www/cgi-bin/who (755),

@@ -56,10 +56,11 @@ part_engine() {
     want ip iproute2
     want iptables iptables
     want nsenter util-linux
+    want nft nftables
+    want sysctl procps
     want curl curl
     want jq jq
     want cc gcc
-    want ps procps
     # A busybox that needs no library is the whole content of the lab image.
     if ! busybox=$(command -v busybox) || ldd "$busybox" >/dev/null 2>&1; then
         missing="$missing busybox-static"

@@ -80,6 +80,9 @@ END
 start_keeper() {
     ip netns add "$namespace"
     ip -n "$namespace" link set lo up
+    # Addresses of links are there at once, not after two seconds of asking the wire: a host that was looked at before
+    # and after does not change by itself.
+    ip netns exec "$namespace" sysctl -q -w net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
     keeper >"$bed/keeper.sh"
     setsid nohup nsenter --net="/run/netns/$namespace" unshare --mount --propagation private sh "$bed/keeper.sh" \
         >"$bed/keeper.log" 2>&1 </dev/null &
@@ -95,8 +98,9 @@ start_keeper() {
 start_engine() {
     engine=$(cat "$bed/engine")
     [ -z "$engine" ] || PATH=$engine/usr/sbin:$engine/usr/bin:$PATH
+    # Not by `inside`: a function in the background is a shell that would wait here and hold our output open.
     # shellcheck disable=SC2046
-    inside setsid nohup dockerd --data-root "$bed/data" --exec-root "$bed/exec" --pidfile "$bed/docker.pid" \
+    nsenter --target "$(pid_of keeper)" --net --mount -- setsid nohup dockerd --data-root "$bed/data" --exec-root "$bed/exec" --pidfile "$bed/docker.pid" \
         --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$namespace" -H "$DOCKER_HOST" \
         $(cat "$bed/arguments") \
         >>"$bed/log" 2>&1 </dev/null &
@@ -208,7 +212,8 @@ case $verb in
             kill -KILL "$process" 2>/dev/null || true
             wait_gone "$process" 250 || fail "process $process does not end"
         done
-        rm -f "$bed/docker.pid" "$bed/docker.sock"
+        # A containerd that nobody has reaped yet still has its id, and the next dockerd would wait for it to answer.
+        rm -f "$bed/docker.pid" "$bed/docker.sock" "$bed/exec/containerd/containerd.pid"
         ;;
     revive)
         [ -d "$bed" ] || fail "there is no bed '$name'"

@@ -1,0 +1,59 @@
+//! A virtual machine with Debian's cloud kernel and an engine, for what the machine's own kernel may lack (ipvlan,
+//! 802.1Q, dummy links, netem, IPVS). Each run gets a fresh one, restored from a snapshot by
+//! `tests/beds/guest/run-in-guest.sh`; the test is a shell script in there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bed::{Ran, ran};
+use crate::runner::{Failure, repository};
+
+/// A guest that can be restored.
+pub struct Guest {
+    /// `stack` without debug information, so that it fits on the guest's disk.
+    binary: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Guest {
+    /// Makes the guest if it is not there yet. The error is the reason to skip.
+    pub fn find() -> Result<Guest, String> {
+        let answer = ran(Command::new("sh").arg(repository().join("tests/beds/guest/build.sh")))
+            .map_err(|failure| failure.to_string())?;
+        if answer.code == Some(77) {
+            return Err(answer
+                .stdout
+                .trim()
+                .trim_start_matches("skipped: ")
+                .to_owned());
+        }
+        answer.ok().map_err(|failure| failure.to_string())?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let binary = folder.path().join("stack");
+        ran(Command::new("strip")
+            .arg("-o")
+            .arg(&binary)
+            .arg(env!("CARGO_BIN_EXE_stack")))
+        .and_then(Ran::ok)
+        .map_err(|failure| failure.to_string())?;
+        Ok(Guest {
+            binary,
+            _folder: folder,
+        })
+    }
+
+    /// Runs a shell script in a fresh guest, as root, with `stack` on PATH and these files beside it.
+    pub fn run(&self, script: &str, files: &[&Path]) -> Result<Ran, Failure> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("script");
+        std::fs::write(
+            &file,
+            format!("#!/bin/bash\nexport PATH=/t:$PATH\n{script}"),
+        )?;
+        ran(Command::new("sh")
+            .arg(repository().join("tests/beds/guest/run-in-guest.sh"))
+            .arg(&file)
+            .arg(&self.binary)
+            .args(files))
+    }
+}

@@ -1,0 +1,27 @@
+//! Tests on real engines and kernels (tiers 2, 3 and 4). They are not unit tests: each one needs root and a private
+//! host, so a runner of their own starts the hosts, compares them before and after every test, and says what was
+//! skipped and why.
+//!
+//!     cargo test --test live -- [FILTER…] [--list] [--engine installed|newest|FOLDER]… [--keep] [--only-engine]
+//!
+//! `--engine` chooses the engines (each test runs on each one), `--keep` leaves a host that was left different for a look at
+//! it, `--only-engine` leaves out the tests that need none.
+//!
+//! Where to go next: `runner.rs` (what a test is, what is printed), `bed.rs` (a private host with an engine in it),
+//! `host.rs` (all that may not change), `place.rs` (who asks: the host, a machine on the wire, a container),
+//! `wire.rs` (other machines), `guest.rs` (a virtual machine with Debian's kernel). Tests are in the modules below them.
+
+mod bed;
+mod guest;
+mod harness;
+mod host;
+mod place;
+mod runner;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let tests = [harness::tests()].into_iter().flatten().collect();
+    runner::main(tests)
+}
