@@ -21,7 +21,7 @@ pub struct MacError(String);
 
 impl Mac {
     /// The address with these bytes.
-    pub fn new(bytes: [u8; 6]) -> Mac {
+    pub const fn new(bytes: [u8; 6]) -> Mac {
         Mac(bytes)
     }
 
