@@ -2,7 +2,9 @@
 //! memory serves dry runs and tests. Which one is used is chosen in `cli`, nowhere else.
 
 pub mod engine;
+pub mod host;
 pub mod memory;
+pub mod netns;
 pub mod private;
 
 use std::fmt;

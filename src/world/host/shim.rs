@@ -1,0 +1,535 @@
+//! The host's door into a macvlan or ipvlan network: a sibling link in the host's namespace, with an address of its
+//! own (/32 or /128, so that it never competes with the parent's connected route) and routes to the containers.
+//!
+//! Order: made down, marked, its own settings, named, up, addresses, routes, announced, looked up. The hash comes into
+//! the mark last; a shim without it was not finished.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use nix::errno::Errno;
+
+use crate::model::address::{Mac, host_prefix, same_family};
+use crate::model::hash;
+use crate::model::name::{LinkName, ProjectName};
+use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
+use crate::plan::observed::{LinkFact, RouteFact};
+use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimSpec, Spec};
+use crate::world::host::birth::Claim;
+use crate::world::host::error::{broken, refused};
+use crate::world::host::message::{Route, Routed};
+use crate::world::host::sysctl::{self, Setting};
+use crate::world::host::{Host, claim, lookup, message};
+use crate::world::{ErrorKind, Progress, WorldError};
+
+/// Makes the shim, or finishes or changes what there is of it.
+pub async fn make(
+    host: &Host,
+    project: &ProjectName,
+    wanted: &ShimSpec,
+    progress: &dyn Progress,
+) -> Result<(), WorldError> {
+    let id = ResourceId::new(Kind::Shim, wanted.name.as_str());
+    let claim = Claim {
+        project,
+        id: &id,
+        part: "",
+        name: &wanted.name,
+    };
+    let hash = hash::of(&Spec::Shim(wanted.clone()));
+    let spec = &complete(wanted, project);
+    let links = host.links().await?;
+    let parent = parent(spec, &links)?;
+    let mut found = claim.find(&links)?;
+    if let Some(link) = found {
+        let routes = host.route_facts(&links).await?;
+        let kept = host.kept_routes(&spec.name)?;
+        let now = read_back(link, &spec.name, &routes, &kept);
+        if link.up
+            && link.name == spec.name.as_str()
+            && alias(&claim, &hash, spec) == link.alias.clone().unwrap_or_default()
+            && now.as_ref().map(form) == Some(form(spec))
+        {
+            return Ok(());
+        }
+        if !same_make(link, spec) {
+            host.delete_link(link).await?;
+            found = None;
+        }
+    }
+    let (index, now) = match found {
+        Some(link) => {
+            host.set_alias(link.index, &claim.mark("").to_alias())
+                .await?;
+            (link.index, link.name.clone())
+        }
+        None => {
+            let index = host
+                .bear(&claim, &links, |name| {
+                    message::make_child(name, parent.index, spec.kind, spec.mac)
+                })
+                .await
+                .map_err(|error| explain(error, spec))?;
+            (index, claim::birth_name(project, &id).to_string())
+        }
+    };
+    settings(host, &now, spec).await?;
+    if now != spec.name.as_str() {
+        host.rename(index, &spec.name).await?;
+    }
+    host.bring_up(index, &spec.name)
+        .await
+        .map_err(|error| explain(error, spec))?;
+    addresses(host, index, spec).await?;
+    routes(host, index, spec).await?;
+    host.announce(index, spec, progress).await?;
+    if !parent.up {
+        progress.warn(&format!(
+            "the parent `{}` is down, so nothing passes: bring it up with `ip link set {} up`",
+            spec.parent, spec.parent
+        ));
+    }
+    lookup::check(host, index, spec, progress).await?;
+    port_mode(host, spec).await?;
+    host.set_alias(index, &alias(&claim, &hash, spec)).await
+}
+
+/// The spec with what was left to us: a macvlan link without an address in the spec gets one derived from whose it is,
+/// so that switches and neighbours see the same one after every reboot.
+fn complete(spec: &ShimSpec, project: &ProjectName) -> ShimSpec {
+    let mut spec = spec.clone();
+    spec.mac = match spec.kind {
+        ShimKind::Macvlan(_) => {
+            let identity = format!("{project}/shim/{}", spec.name);
+            Some(spec.mac.unwrap_or_else(|| Mac::derived(&identity)))
+        }
+        ShimKind::Ipvlan(..) => None,
+    };
+    spec
+}
+
+/// The mark of a finished shim. Behind the mark proper come a digest of what was made (so that a route or address
+/// that went away is noticed) and the networks it serves, as many as fit into an alias.
+fn alias(claim: &Claim<'_>, hash: &str, spec: &ShimSpec) -> String {
+    let mut alias = format!("{} form={}", claim.mark(hash).to_alias(), form(spec));
+    let mut lead = " networks=";
+    for network in &spec.networks {
+        if alias.len() + lead.len() + network.len() <= 255 && !network.contains([' ', ',']) {
+            alias.push_str(lead);
+            alias.push_str(network);
+            lead = ",";
+        }
+    }
+    alias
+}
+
+/// A digest of what the kernel knows of a shim, whatever the order of lists.
+fn form(spec: &ShimSpec) -> String {
+    let ShimSpec {
+        name,
+        parent,
+        kind,
+        mac,
+        addresses,
+        routes,
+        networks: _,
+    } = spec;
+    let mut addresses = addresses.clone();
+    addresses.sort();
+    let mut routes: Vec<IpNet> = routes.iter().map(IpNet::trunc).collect();
+    routes.sort();
+    routes.dedup();
+    hash::of(&(name, parent, kind, mac, addresses, routes))
+        .chars()
+        .take(8)
+        .collect()
+}
+
+/// The parent, where it can carry the shim.
+fn parent<'l>(spec: &ShimSpec, links: &'l [LinkFact]) -> Result<&'l LinkFact, WorldError> {
+    let act = || format!("cannot make the shim `{}` on `{}`", spec.name, spec.parent);
+    let Some(parent) = links.iter().find(|link| link.name == spec.parent.as_str()) else {
+        return Err(WorldError::new(
+            ErrorKind::Missing,
+            act(),
+            format!("there is no link `{}`", spec.parent),
+        ));
+    };
+    if let Some(master) = &parent.master {
+        return Err(WorldError::new(
+            ErrorKind::InUse,
+            act(),
+            format!("`{}` is a port of `{master}`", spec.parent),
+        )
+        .hint(format!("use `{master}` as the parent")));
+    }
+    let other = |link: &&LinkFact| {
+        link.lower.as_deref() == Some(spec.parent.as_str()) && conflict(link, spec.kind)
+    };
+    if let Some(sibling) = links.iter().find(other) {
+        let mode = sibling.mode.as_deref().unwrap_or("?");
+        return Err(WorldError::new(
+            ErrorKind::InUse,
+            act(),
+            format!(
+                "`{}` is there with kind {} and mode {mode}, and one parent carries one kind (and, with ipvlan, one mode) only",
+                sibling.name, sibling.kind
+            ),
+        )
+        .hint("give both networks the same driver and mode, or different parents"));
+    }
+    Ok(parent)
+}
+
+/// Whether a link on the same parent forbids a shim of this kind, or would be changed by it: the newest ipvlan link
+/// sets the mode of all (`ipvlan_link_new`, drivers/net/ipvlan/ipvlan_main.c).
+fn conflict(sibling: &LinkFact, kind: ShimKind) -> bool {
+    match kind {
+        ShimKind::Macvlan(_) => {
+            sibling.kind.starts_with("ipv") || sibling.mode.as_deref() == Some("passthru")
+        }
+        ShimKind::Ipvlan(..) => {
+            sibling.kind.starts_with("macv")
+                || (sibling.kind.starts_with("ipv") && sibling.mode != Some(mode_word(kind)))
+        }
+    }
+}
+
+/// The mode as [`LinkFact::mode`] tells it.
+fn mode_word(kind: ShimKind) -> String {
+    match kind {
+        ShimKind::Macvlan(mode) => mode.word().to_owned(),
+        ShimKind::Ipvlan(mode, IpvlanFlag::Bridge) => mode.word().to_owned(),
+        ShimKind::Ipvlan(mode, flag) => format!("{mode} {flag}"),
+    }
+}
+
+/// Whether a link is of the make that the spec wants; what differs here cannot be changed on a living link.
+fn same_make(link: &LinkFact, spec: &ShimSpec) -> bool {
+    let kind = match spec.kind {
+        ShimKind::Macvlan(_) => "macvlan",
+        ShimKind::Ipvlan(..) => "ipvlan",
+    };
+    link.kind == kind
+        && link.mode == Some(mode_word(spec.kind))
+        && link.lower.as_deref() == Some(spec.parent.as_str())
+        && (spec.mac.is_none() || link.mac == spec.mac)
+}
+
+/// What is wrong where the kernel refuses the link.
+fn explain(error: WorldError, spec: &ShimSpec) -> WorldError {
+    let parent = &spec.parent;
+    match (error.kind, spec.kind) {
+        (ErrorKind::Unsupported, ShimKind::Macvlan(_)) => {
+            error.hint("this kernel has no macvlan: load its module with `modprobe macvlan`")
+        }
+        (ErrorKind::Unsupported, ShimKind::Ipvlan(..)) => {
+            error.hint("this kernel has no ipvlan: load its module with `modprobe ipvlan`")
+        }
+        (ErrorKind::InUse, ShimKind::Macvlan(_)) => error.hint(format!(
+            "`{parent}` carries ipvlan links (a container's, perhaps), is a bridge's port, or has a link with this MAC address already"
+        )),
+        (ErrorKind::InUse, ShimKind::Ipvlan(..)) => error.hint(format!(
+            "`{parent}` carries macvlan links (a container's, perhaps), is a bridge's port, or another ipvlan link has this address"
+        )),
+        (ErrorKind::Refused, ShimKind::Macvlan(_)) => error.hint(format!(
+            "a macvlan network in mode passthru has `{parent}` for itself; no shim can be beside it"
+        )),
+        _ => error,
+    }
+}
+
+/// The link's own settings, before it is up. No router's advertisement and no autoconfiguration gives it more
+/// addresses; its ARP requests name its own address and never another of the host's, or neighbours would learn the
+/// shim's MAC for the host's address (seen, and it stayed after the shim was gone).
+async fn settings(host: &Host, now: &str, spec: &ShimSpec) -> Result<(), WorldError> {
+    let act = || format!("cannot set up the shim `{}`", spec.name);
+    let Ok(now) = now.parse::<LinkName>() else {
+        return Err(WorldError::new(
+            ErrorKind::Refused,
+            act(),
+            format!("`{now}` is no link name"),
+        ));
+    };
+    let mut settings = vec![
+        Setting::of_link("ipv6", &now, "accept_ra", "0"),
+        Setting::of_link("ipv6", &now, "autoconf", "0"),
+        Setting::of_link("ipv6", &now, "addr_gen_mode", "1"),
+        Setting::of_link("ipv4", &now, "arp_announce", "2"),
+    ];
+    // The stricter of `all` and the link's own counts; a strict check drops what comes from a container that has no
+    // route yet.
+    let paths = vec![
+        "ipv4/conf/all/rp_filter".to_owned(),
+        format!("ipv4/conf/{now}/rp_filter"),
+    ];
+    let values = sysctl::read(&host.namespace, paths)
+        .await
+        .map_err(|error| broken(act(), &error))?;
+    let effective = values
+        .iter()
+        .flatten()
+        .filter_map(|value| value.parse::<u8>().ok())
+        .max();
+    if effective == Some(1) {
+        settings.push(Setting::of_link("ipv4", &now, "rp_filter", "2"));
+    }
+    host.settle(settings, act).await
+}
+
+/// Exactly the wanted addresses.
+async fn addresses(host: &Host, index: u32, spec: &ShimSpec) -> Result<(), WorldError> {
+    let links = host.links().await?;
+    let have: Vec<IpNet> = links
+        .iter()
+        .find(|link| link.index == index)
+        .map(|link| link.addresses.clone())
+        .unwrap_or_default();
+    let want: Vec<IpNet> = spec.addresses.iter().copied().map(host_prefix).collect();
+    for address in have.iter().filter(|address| !want.contains(address)) {
+        let message = message::address(index, *address, Routed::Bare);
+        host.socket
+            .act(RouteNetlinkMessage::DelAddress(message), 0)
+            .await
+            .map_err(|error| {
+                refused(
+                    format!("cannot take {address} from `{}`", spec.name),
+                    &error,
+                )
+            })?;
+    }
+    for address in want.iter().filter(|address| !have.contains(address)) {
+        let message = message::address(index, *address, Routed::Bare);
+        host.socket
+            .act(
+                RouteNetlinkMessage::NewAddress(message),
+                NLM_F_CREATE | NLM_F_EXCL,
+            )
+            .await
+            .map_err(|error| {
+                explain(
+                    refused(format!("cannot give {address} to `{}`", spec.name), &error),
+                    spec,
+                )
+            })?;
+    }
+    Ok(())
+}
+
+/// Exactly the wanted routes, besides those that are resources of their own.
+async fn routes(host: &Host, index: u32, spec: &ShimSpec) -> Result<(), WorldError> {
+    let links = host.links().await?;
+    let facts = host.route_facts(&links).await?;
+    let kept = host.kept_routes(&spec.name)?;
+    let want: Vec<IpNet> = spec.routes.iter().map(IpNet::trunc).collect();
+    let ours = |fact: &&RouteFact| {
+        fact.link.as_deref() == Some(spec.name.as_str()) && lookup::is_ours(fact)
+    };
+    for fact in facts.iter().filter(ours) {
+        if !want.contains(&fact.destination) && !kept.contains(&fact.destination) {
+            host.delete_route(index, fact.destination).await?;
+        }
+    }
+    for destination in want {
+        let source = spec
+            .addresses
+            .iter()
+            .copied()
+            .find(|address| same_family(*address, destination.addr()));
+        let there = facts.iter().filter(ours).any(|fact| {
+            fact.destination == destination && fact.source == source && fact.gateway.is_none()
+        });
+        if !there {
+            host.add_route(
+                &Route {
+                    destination,
+                    link: index,
+                    gateway: None,
+                    source,
+                },
+                spec.name.as_str(),
+                &facts,
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+impl Host {
+    /// The routes of the main table.
+    pub(super) async fn route_facts(
+        &self,
+        links: &[LinkFact],
+    ) -> Result<Vec<RouteFact>, WorldError> {
+        lookup::facts(self, links).await
+    }
+
+    /// Adds a route, or replaces one of ours with the same destination on the same link. Anyone else's is left, and
+    /// is an error.
+    pub(super) async fn add_route(
+        &self,
+        route: &Route,
+        link: &str,
+        facts: &[RouteFact],
+    ) -> Result<(), WorldError> {
+        let act = || format!("cannot add the route to {} by `{link}`", route.destination);
+        let mine = |fact: &&RouteFact| {
+            fact.destination == route.destination
+                && lookup::is_ours(fact)
+                && fact.link.as_deref() == Some(link)
+        };
+        if facts.iter().any(|fact| mine(&fact)) {
+            self.delete_route(route.link, route.destination).await?;
+        }
+        let message = RouteNetlinkMessage::NewRoute(message::route(route));
+        match self.socket.act(message, NLM_F_CREATE | NLM_F_EXCL).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.errno == Errno::EEXIST => {
+                let holder = facts
+                    .iter()
+                    .find(|fact| fact.destination == route.destination);
+                let by = holder.and_then(|fact| fact.link.as_deref()).unwrap_or("?");
+                let whose = match holder {
+                    Some(fact) if lookup::is_ours(fact) => "another shim of stack",
+                    Some(_) | None => "someone else",
+                };
+                Err(WorldError::new(
+                    ErrorKind::Taken,
+                    act(),
+                    format!("{whose} has a route to it by `{by}`"),
+                )
+                .hint(format!("`ip route show {}` shows it", route.destination)))
+            }
+            Err(error) => Err(refused(act(), &error)),
+        }
+    }
+
+    /// Removes our route to a destination by a link; an absent one is removed.
+    pub(super) async fn delete_route(
+        &self,
+        link: u32,
+        destination: IpNet,
+    ) -> Result<(), WorldError> {
+        let mut message = message::route(&Route {
+            destination,
+            link,
+            gateway: None,
+            source: None,
+        });
+        // RT_SCOPE_NOWHERE stands for any scope in a removal (`fib_table_delete`).
+        message.header.scope = netlink_packet_route::route::RouteScope::NoWhere;
+        match self
+            .socket
+            .act(RouteNetlinkMessage::DelRoute(message), 0)
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.errno, Errno::ESRCH | Errno::ENODEV | Errno::ENOENT) => {
+                Ok(())
+            }
+            Err(error) => Err(refused(
+                format!("cannot remove the route to {destination}"),
+                &error,
+            )),
+        }
+    }
+}
+
+/// Reads the mode back: with ipvlan it belongs to the parent's port, and the newest link sets it for all.
+async fn port_mode(host: &Host, spec: &ShimSpec) -> Result<(), WorldError> {
+    let links = host.links().await?;
+    let wanted = mode_word(spec.kind);
+    let now = links
+        .iter()
+        .find(|link| link.name == spec.name.as_str())
+        .and_then(|link| link.mode.clone());
+    if now.as_ref() == Some(&wanted) {
+        Ok(())
+    } else {
+        Err(WorldError::new(
+            ErrorKind::Refused,
+            format!("the shim `{}` is not in mode {wanted}", spec.name),
+            format!("the kernel says {}", now.as_deref().unwrap_or("nothing")),
+        ))
+    }
+}
+
+/// What a shim is now, in the words of the spec: `name` is the one it should have, `kept` are routes through it that are resources of their own.
+pub fn read_back(
+    link: &LinkFact,
+    name: &LinkName,
+    routes: &[RouteFact],
+    kept: &[IpNet],
+) -> Option<ShimSpec> {
+    let mode = link.mode.as_deref()?;
+    let kind = match link.kind.as_str() {
+        "macvlan" => ShimKind::Macvlan(MacvlanMode::from_word(mode)?),
+        "ipvlan" => {
+            let (mode, flag) = mode.split_once(' ').unwrap_or((mode, "bridge"));
+            ShimKind::Ipvlan(IpvlanMode::from_word(mode)?, IpvlanFlag::from_word(flag)?)
+        }
+        _ => return None,
+    };
+    let alias = link.alias.as_deref().unwrap_or_default();
+    let networks = alias
+        .split(' ')
+        .find_map(|field| field.strip_prefix("networks="))
+        .map(|list| list.split(',').map(str::to_owned).collect())
+        .unwrap_or_default();
+    Some(ShimSpec {
+        name: name.clone(),
+        parent: link.lower.as_ref()?.parse().ok()?,
+        kind,
+        mac: match kind {
+            ShimKind::Macvlan(_) => link.mac,
+            ShimKind::Ipvlan(..) => None,
+        },
+        addresses: link
+            .addresses
+            .iter()
+            .map(IpNet::addr)
+            .collect::<Vec<IpAddr>>(),
+        routes: routes
+            .iter()
+            .filter(|fact| fact.link.as_deref() == Some(link.name.as_str()))
+            .filter(|fact| lookup::is_ours(fact) && !kept.contains(&fact.destination))
+            .map(|fact| fact.destination)
+            .collect(),
+        networks,
+    })
+}
+
+/// What is wrong with a shim of ours: `spec` is what was read back, `hash` its mark's.
+pub fn damage(link: &LinkFact, spec: &ShimSpec, hash: &str) -> Vec<String> {
+    let mut damage = Vec::new();
+    if hash.is_empty() {
+        damage.push("it was not finished".to_owned());
+        return damage;
+    }
+    if !link.up {
+        damage.push("it is down".to_owned());
+    }
+    if link.addresses.is_empty() {
+        damage.push("its addresses are gone".to_owned());
+    }
+    for address in &link.addresses {
+        if address.prefix_len() != host_prefix(address.addr()).prefix_len() {
+            damage.push(format!("someone gave it {address}"));
+        }
+    }
+    if spec.routes.is_empty() && !link.up {
+        damage.push("its routes are gone".to_owned());
+    }
+    let made = link.alias.as_deref().and_then(|alias| {
+        alias
+            .split(' ')
+            .find_map(|field| field.strip_prefix("form="))
+    });
+    if damage.is_empty() && made != Some(form(spec).as_str()) {
+        damage.push("its addresses or routes are not those it was made with".to_owned());
+    }
+    damage
+}
