@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
-use crate::model::address::same_family;
 use crate::model::mark::ROUTE_PROTOCOL;
 use crate::plan::observed::{LinkFact, RouteFact};
 use crate::plan::spec::ShimSpec;
@@ -65,7 +64,7 @@ pub async fn check(
     let links = host.links().await?;
     let shim = links.iter().find(|link| link.index == index);
     for route in &spec.routes {
-        let Some(to) = sample(route, spec) else {
+        let Some(to) = sample(route.destination, spec) else {
             continue;
         };
         let way = way(host, to).await?;
@@ -86,30 +85,18 @@ pub async fn check(
             (None, _) => "have no way".to_owned(),
         };
         progress.warn(&format!(
-            "packets to {to} (route {route} of `{}`) {where_to}: `ip route get {to}`",
-            spec.name
+            "packets to {to} (route {} of `{}`) {where_to}: `ip route get {to}`",
+            route.destination, spec.name
         ));
     }
     Ok(())
 }
 
 /// An address of a route that is not the shim's own.
-fn sample(route: &IpNet, spec: &ShimSpec) -> Option<IpAddr> {
-    let source = spec
-        .addresses
-        .iter()
-        .any(|address| same_family(*address, route.addr()));
-    if !source {
-        return None;
-    }
-    match route {
-        IpNet::V4(net) => net
-            .hosts()
-            .map(IpAddr::V4)
-            .find(|ip| !spec.addresses.contains(ip)),
-        IpNet::V6(net) => net
-            .hosts()
-            .map(IpAddr::V6)
-            .find(|ip| !spec.addresses.contains(ip)),
+fn sample(destination: IpNet, spec: &ShimSpec) -> Option<IpAddr> {
+    let other = |address: &IpAddr| !spec.addresses.contains(address);
+    match destination {
+        IpNet::V4(net) => net.hosts().map(IpAddr::V4).find(other),
+        IpNet::V6(net) => net.hosts().map(IpAddr::V6).find(other),
     }
 }

@@ -122,7 +122,7 @@ impl Host {
     /// at CAP_NET_ADMIN in the user namespace that owns this network namespace before it looks for the link
     /// (`rtnetlink_rcv_msg`, net/core/rtnetlink.c).
     async fn may_administer(&self) -> Result<bool, WorldError> {
-        let none = message::link(i32::MAX.cast_unsigned());
+        let none = message::link(0x7fff_ffff);
         match self
             .socket
             .ask(RouteNetlinkMessage::SetLink(none))

@@ -159,7 +159,7 @@ impl PacketSocket {
     /// A socket on the link of this index in the calling thread's namespace; it hears what arrives there, and what the
     /// link's own host sends.
     pub fn open(index: u32) -> io::Result<PacketSocket> {
-        let all = i32::from(u16::to_be(libc::ETH_P_ALL.try_into().unwrap_or(3)));
+        let all = i32::from((libc::ETH_P_ALL as u16).to_be());
         // SAFETY: plain system call; the descriptor is owned from here on.
         let raw = unsafe {
             libc::socket(
@@ -175,10 +175,10 @@ impl PacketSocket {
         let socket = unsafe { OwnedFd::from_raw_fd(raw) };
         // SAFETY: all-zero bytes are a valid `sockaddr_ll`.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET.cast_unsigned().try_into().unwrap_or(17);
-        address.sll_protocol = u16::to_be(libc::ETH_P_ALL.try_into().unwrap_or(3));
-        address.sll_ifindex = index.cast_signed();
-        let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).unwrap_or(20);
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_ifindex = i32::try_from(index).unwrap_or(0);
+        let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         // SAFETY: the pointer is to a live `sockaddr_ll` of that length.
         let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
         if bound < 0 {

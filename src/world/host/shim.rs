@@ -11,12 +11,12 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
 
-use crate::model::address::{Mac, host_prefix, same_family};
+use crate::model::address::{Mac, host_prefix};
 use crate::model::hash;
 use crate::model::name::{LinkName, ProjectName};
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
 use crate::plan::observed::{LinkFact, RouteFact};
-use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimSpec, Spec};
+use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimRoute, ShimSpec, Spec};
 use crate::world::host::birth::Claim;
 use crate::world::host::error::{broken, refused};
 use crate::world::host::message::{Route, Routed};
@@ -138,13 +138,21 @@ fn form(spec: &ShimSpec) -> String {
     } = spec;
     let mut addresses = addresses.clone();
     addresses.sort();
-    let mut routes: Vec<IpNet> = routes.iter().map(IpNet::trunc).collect();
+    let mut routes: Vec<ShimRoute> = routes.iter().map(plain).collect();
     routes.sort();
     routes.dedup();
     hash::of(&(name, parent, kind, mac, addresses, routes))
         .chars()
         .take(8)
         .collect()
+}
+
+/// A route without host bits in its destination, as the kernel tells it.
+fn plain(route: &ShimRoute) -> ShimRoute {
+    ShimRoute {
+        destination: route.destination.trunc(),
+        source: route.source,
+    }
 }
 
 /// The parent, where it can carry the shim.
@@ -323,23 +331,25 @@ async fn routes(host: &Host, index: u32, spec: &ShimSpec) -> Result<(), WorldErr
     let links = host.links().await?;
     let facts = host.route_facts(&links).await?;
     let kept = host.kept_routes(&spec.name)?;
-    let want: Vec<IpNet> = spec.routes.iter().map(IpNet::trunc).collect();
+    let want: Vec<ShimRoute> = spec.routes.iter().map(plain).collect();
     let ours = |fact: &&RouteFact| {
         fact.link.as_deref() == Some(spec.name.as_str()) && lookup::is_ours(fact)
     };
     for fact in facts.iter().filter(ours) {
-        if !want.contains(&fact.destination) && !kept.contains(&fact.destination) {
+        let wanted = want
+            .iter()
+            .any(|route| route.destination == fact.destination);
+        if !wanted && !kept.contains(&fact.destination) {
             host.delete_route(index, fact.destination).await?;
         }
     }
-    for destination in want {
-        let source = spec
-            .addresses
-            .iter()
-            .copied()
-            .find(|address| same_family(*address, destination.addr()));
+    for ShimRoute {
+        destination,
+        source,
+    } in want
+    {
         let there = facts.iter().filter(ours).any(|fact| {
-            fact.destination == destination && fact.source == source && fact.gateway.is_none()
+            fact.destination == destination && fact.source == Some(source) && fact.gateway.is_none()
         });
         if !there {
             host.add_route(
@@ -347,7 +357,7 @@ async fn routes(host: &Host, index: u32, spec: &ShimSpec) -> Result<(), WorldErr
                     destination,
                     link: index,
                     gateway: None,
-                    source,
+                    source: Some(source),
                 },
                 spec.name.as_str(),
                 &facts,
@@ -496,7 +506,12 @@ pub fn read_back(
             .iter()
             .filter(|fact| fact.link.as_deref() == Some(link.name.as_str()))
             .filter(|fact| lookup::is_ours(fact) && !kept.contains(&fact.destination))
-            .map(|fact| fact.destination)
+            .filter_map(|fact| {
+                Some(ShimRoute {
+                    destination: fact.destination,
+                    source: fact.source?,
+                })
+            })
             .collect(),
         networks,
     })

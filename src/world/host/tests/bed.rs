@@ -242,6 +242,7 @@ impl Bed {
             project: project(),
             images: Vec::new(),
             doors: Vec::new(),
+            attachments: BTreeMap::new(),
             host: true,
         };
         self.host.observe(&scope, &self.engine).await.unwrap()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
-use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimSpec, Spec};
+use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimRoute, ShimSpec, Spec};
 use crate::world::ErrorKind;
 use crate::world::host::message;
 use crate::world::host::packet::{Claimed, PacketSocket, claimed};
@@ -15,6 +15,13 @@ use crate::world::host::tests::bed::{Bed, Station, same};
 use crate::world::netns::Namespace;
 
 const BRIDGE: ShimKind = ShimKind::Macvlan(MacvlanMode::Bridge);
+
+fn route(destination: &str, source: &str) -> ShimRoute {
+    ShimRoute {
+        destination: destination.parse().unwrap(),
+        source: source.parse().unwrap(),
+    }
+}
 
 fn spec(kind: ShimKind) -> ShimSpec {
     ShimSpec {
@@ -27,8 +34,8 @@ fn spec(kind: ShimKind) -> ShimSpec {
         },
         addresses: vec!["10.50.0.70".parse().unwrap(), "fd50::70".parse().unwrap()],
         routes: vec![
-            "10.50.0.64/27".parse().unwrap(),
-            "fd50::40/123".parse().unwrap(),
+            route("10.50.0.64/27", "10.50.0.70"),
+            route("fd50::40/123", "fd50::70"),
         ],
         networks: vec!["lab_lan".to_owned()],
     }
@@ -176,7 +183,7 @@ async fn a_changed_shim_keeps_its_link_where_it_can() {
     bed.make(&Spec::Shim(spec.clone())).await.unwrap();
     let index = bed.station().index("shim-lan").await;
     spec.addresses = vec!["10.50.0.71".parse().unwrap()];
-    spec.routes = vec!["10.50.0.96/27".parse().unwrap()];
+    spec.routes = vec![route("10.50.0.96/27", "10.50.0.71")];
     spec.networks.push("lab_two".to_owned());
     bed.make(&Spec::Shim(spec.clone())).await.unwrap();
     assert_eq!(bed.station().index("shim-lan").await, index);
