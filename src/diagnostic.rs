@@ -123,6 +123,14 @@ impl Diagnostic {
         self
     }
 
+    /// Adds a remark to what is there already.
+    pub fn remark(&mut self, text: impl Into<String>, span: Option<Span>) {
+        self.notes.push(Note {
+            text: text.into(),
+            span,
+        });
+    }
+
     /// Says what to do about it.
     pub fn hint(mut self, text: impl Into<String>) -> Diagnostic {
         self.hint = Some(text.into());

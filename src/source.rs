@@ -9,6 +9,9 @@ use std::sync::Arc;
 pub struct SourceId(u32);
 
 impl SourceId {
+    /// The text that is read first.
+    pub const FIRST: SourceId = SourceId(0);
+
     /// The position of the text in the order in which texts were added.
     pub fn index(self) -> usize {
         self.0 as usize

@@ -1,6 +1,460 @@
 //! The reader: stack files (a superset of the Compose Specification) to the model, or to diagnostics that point at the
 //! text. Nothing here asks an engine or changes anything; files and environment come in through the request.
+//!
+//! The stages, in Compose's order: [`yaml`] (text to trees), [`interpolate`], [`include`], [`extends`], [`merge`],
+//! [`shape`] (canonical form), [`defaults`], [`paths`], [`normal`], [`active`] (profiles and selection),
+//! [`consistency`], [`resolve`] (env files). The tables in [`grammar`] say what each key may hold. [`read()`] is the only
+//! door.
 
+pub mod active;
+pub mod consistency;
+pub mod defaults;
+pub mod discover;
+pub mod document;
+pub mod environment;
+pub mod extends;
+pub mod files;
+pub mod grammar;
+pub mod include;
+pub mod interpolate;
+pub mod load;
+pub mod merge;
+pub mod normal;
+pub mod notes;
+pub mod paths;
+pub mod render;
+pub mod request;
+pub mod resolve;
 pub mod scalar;
+pub mod shape;
+pub mod short;
+pub mod template;
 pub mod tree;
+pub mod value;
 pub mod yaml;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::document::Document;
+use crate::file::environment::{Assignments, Environment};
+use crate::file::files::Files;
+use crate::file::interpolate::{Interpolations, Variable};
+use crate::file::load::{Input, Loader};
+use crate::file::request::{Check, EnvFiles, Form, Request, Resources, Text};
+use crate::file::shape::Variables;
+use crate::file::tree::{Node, Path, Value};
+use crate::source::{SourceId, Sources};
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Reading {
+    /// The canonical document; there is one even where there are mistakes, as far as it could be understood.
+    pub document: Document,
+    pub sources: Sources,
+    /// All mistakes and warnings, in the order of the files.
+    pub diagnostics: Diagnostics,
+    /// The variables that the files use.
+    pub variables: BTreeMap<String, Variable>,
+    /// The environment that variables were taken from.
+    pub environment: Environment,
+}
+
+/// Reads stack files.
+pub fn read(request: &Request, files: &dyn Files) -> Reading {
+    let home = request
+        .environment
+        .get("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from);
+    let mut loader = Loader {
+        files,
+        sources: Sources::default(),
+        told: Diagnostics::default(),
+        interpolations: Interpolations::default(),
+        extensions: Vec::new(),
+        variables: request.variables,
+        paths: request.paths,
+        here: request.here.clone(),
+        project: request.here.clone(),
+        parsed: HashMap::new(),
+        home,
+    };
+    let mut environment = Environment::default();
+    for (name, value) in &request.environment {
+        environment.set(name, value);
+    }
+    let environment_files = environment_files(&mut loader, request, &mut environment);
+    let inputs = inputs(&mut loader, request, &environment);
+    let directory = project_directory(request, &inputs);
+    loader.project = directory.clone();
+    if environment_files.is_empty() && directory != request.here {
+        default_env_file(&mut loader, &directory, &mut environment);
+    }
+    let project = project_name(&mut loader, request, &inputs, &directory, &environment);
+    environment.set("COMPOSE_PROJECT_NAME", &project);
+
+    let chain = inputs
+        .iter()
+        .filter_map(|input| input.path.clone())
+        .collect();
+    let texts: Vec<Input> = inputs
+        .iter()
+        .map(|input| Input {
+            source: input.source,
+        })
+        .collect();
+    let before = loader.told.has_errors();
+    let root = loader.model(&texts, &directory, &environment, &chain);
+    let empty = root
+        .as_ref()
+        .and_then(Node::as_mapping)
+        .is_none_or(tree::Mapping::is_empty);
+    if empty && !before && !loader.told.has_errors() && !inputs.is_empty() {
+        let mut diagnostic = Diagnostic::error("empty-file", "empty compose file");
+        if let Some(input) = inputs.first() {
+            diagnostic = diagnostic.at(start_of(input.source));
+        }
+        loader
+            .told
+            .push(diagnostic.hint("a stack file starts with keys such as `services:`"));
+    }
+    let mut document = Document::new(root, project, directory);
+    document.files = inputs
+        .iter()
+        .filter_map(|input| input.path.clone())
+        .collect();
+    document.environment_files = environment_files;
+    finish(&mut loader, request, &mut document, &environment);
+    loader.interpolations.tell_unset(&mut loader.told);
+    notes::add(
+        &mut loader.told,
+        &loader.interpolations,
+        &loader.extensions,
+        &loader.sources,
+    );
+    loader.told.sort();
+    Reading {
+        document,
+        sources: loader.sources,
+        diagnostics: loader.told,
+        variables: loader.interpolations.variables,
+        environment,
+    }
+}
+
+/// The stages that look at the whole document.
+fn finish(
+    loader: &mut Loader,
+    request: &Request,
+    document: &mut Document,
+    environment: &Environment,
+) {
+    let root = &mut document.root;
+    if request.form == Form::Normal {
+        normal::apply(root, &document.project, environment);
+    }
+    document.profiles = all_profiles(root);
+    let mut selection = request.selection.clone();
+    if let Some(profiles) = either(environment, "STACK_PROFILES", "COMPOSE_PROFILES") {
+        selection
+            .profiles
+            .extend(profiles.split(',').map(|profile| profile.trim().to_owned()));
+    }
+    document.inactive = active::profiles(root, &selection);
+    if request.consistency == Check::Full {
+        consistency::check(root, &document.inactive, &mut loader.told);
+    }
+    active::select(root, &selection, &mut document.inactive, &mut loader.told);
+    if request.env_files == EnvFiles::FoldedIn {
+        resolve::apply(loader, root, environment);
+    }
+    if request.resources == Resources::Used {
+        active::drop_unused(root);
+    }
+}
+
+fn start_of(source: SourceId) -> crate::source::Span {
+    crate::source::Span {
+        source,
+        start: 0,
+        end: 0,
+    }
+}
+
+/// A variable of ours, or Compose's of the same meaning.
+fn either<'a>(environment: &'a Environment, ours: &str, theirs: &str) -> Option<&'a str> {
+    environment
+        .filled(ours)
+        .or_else(|| environment.filled(theirs))
+}
+
+/// A file of the request that was read.
+struct Opened {
+    source: SourceId,
+    /// None for the standard input.
+    path: Option<PathBuf>,
+}
+
+/// Reads `--env-file`, `COMPOSE_ENV_FILES` or the default `.env` into the environment, below what is there.
+fn environment_files(
+    loader: &mut Loader,
+    request: &Request,
+    environment: &mut Environment,
+) -> Vec<PathBuf> {
+    let mut named: Vec<PathBuf> = request.environment_files.clone();
+    if named.is_empty()
+        && let Some(list) = either(environment, "STACK_ENV_FILES", "COMPOSE_ENV_FILES")
+    {
+        named = list.split(',').map(PathBuf::from).collect();
+    }
+    if named.is_empty() {
+        let start = request
+            .project_directory
+            .as_ref()
+            .map_or(request.here.clone(), |folder| request.here.join(folder));
+        default_env_file(loader, &start, environment);
+        return Vec::new();
+    }
+    let mut below = Assignments::default();
+    let mut paths = Vec::new();
+    for name in named {
+        let path = loader.base(&request.here).path(&name.to_string_lossy());
+        if !loader.files.is_file(&path) {
+            let message = format!("couldn't find env file: {}", path.display());
+            loader
+                .told
+                .push(Diagnostic::error("missing-env-file", message));
+            continue;
+        }
+        if let Some(source) = loader.text(&path, None) {
+            environment::parse(
+                &loader.sources,
+                source,
+                environment,
+                &mut below,
+                &mut loader.told,
+            );
+        }
+        paths.push(path);
+    }
+    environment.add_below(below);
+    paths
+}
+
+fn default_env_file(loader: &mut Loader, folder: &FilePath, environment: &mut Environment) {
+    let off = either(
+        environment,
+        "STACK_DISABLE_ENV_FILE",
+        "COMPOSE_DISABLE_ENV_FILE",
+    );
+    if off.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "t" | "true")) {
+        return;
+    }
+    let path = folder.join(".env");
+    if loader.files.is_file(&path)
+        && let Some(source) = loader.text(&path, None)
+    {
+        let mut below = Assignments::default();
+        environment::parse(
+            &loader.sources,
+            source,
+            environment,
+            &mut below,
+            &mut loader.told,
+        );
+        environment.add_below(below);
+    }
+}
+
+/// The files to read: those of the request, those of `COMPOSE_FILE`, or what is found by name.
+fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> Vec<Opened> {
+    let mut texts = request.files.clone();
+    if texts.is_empty()
+        && let Some(list) = either(environment, "STACK_FILE", "COMPOSE_FILE")
+    {
+        let separator = either(
+            environment,
+            "STACK_PATH_SEPARATOR",
+            "COMPOSE_PATH_SEPARATOR",
+        )
+        .unwrap_or(":");
+        texts = list
+            .split(separator)
+            .map(|path| Text::File(PathBuf::from(path)))
+            .collect();
+    }
+    if texts.is_empty() {
+        let start = request
+            .project_directory
+            .as_ref()
+            .map_or(request.here.clone(), |folder| request.here.join(folder));
+        let found = discover::files(&start, loader.files);
+        for warning in found.warnings {
+            loader
+                .told
+                .push(Diagnostic::warning("several-files", warning));
+        }
+        if found.files.is_empty() {
+            loader.told.push(
+                Diagnostic::error("no-file", "no configuration file provided: not found")
+                    .hint("make a stack.yaml or compose.yaml here, or name a file with -f"),
+            );
+        }
+        texts = found.files.into_iter().map(Text::File).collect();
+    }
+    let mut opened = Vec::new();
+    for text in texts {
+        match text {
+            Text::Inline(text) => {
+                let source = loader
+                    .sources
+                    .add("-".to_owned(), None, Arc::from(text), None);
+                opened.push(Opened { source, path: None });
+            }
+            Text::File(path) => {
+                let path = loader.base(&request.here).path(&path.to_string_lossy());
+                if let Some(source) = loader.text(&path, None) {
+                    opened.push(Opened {
+                        source,
+                        path: Some(path),
+                    });
+                }
+            }
+        }
+    }
+    opened
+}
+
+fn project_directory(request: &Request, inputs: &[Opened]) -> PathBuf {
+    if let Some(folder) = &request.project_directory {
+        return FilePath::new(&short::clean(&request.here.join(folder).to_string_lossy()))
+            .to_owned();
+    }
+    let first = inputs.iter().find_map(|input| input.path.as_ref());
+    first
+        .and_then(|path| path.parent())
+        .map_or_else(|| request.here.clone(), FilePath::to_owned)
+}
+
+/// The project's name: `-p`, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder. Empty where it is wrong.
+fn project_name(
+    loader: &mut Loader,
+    request: &Request,
+    inputs: &[Opened],
+    directory: &FilePath,
+    environment: &Environment,
+) -> String {
+    let given = request
+        .project_name
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    if let Some(name) =
+        given.or_else(|| either(environment, "STACK_PROJECT_NAME", "COMPOSE_PROJECT_NAME"))
+    {
+        if discover::clean_name(name) != name {
+            loader.told.push(
+                Diagnostic::error(
+                    "bad-project-name",
+                    format!(
+                        "invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, \
+                         hyphens, and underscores as well as start with a letter or number"
+                    ),
+                )
+                .hint(format!("\"{}\" would do", discover::clean_name(name))),
+            );
+            return String::new();
+        }
+        return name.to_owned();
+    }
+    let mut written: Option<Node> = None;
+    for input in inputs {
+        let documents = yaml::parse(&loader.sources, input.source, &mut loader.told);
+        if let Some(name) = documents
+            .iter()
+            .filter_map(|document| document.get("name"))
+            .next_back()
+        {
+            written = Some(name.clone());
+        }
+        loader.parsed.insert(input.source, documents);
+    }
+    let mut name = String::new();
+    if let Some(mut node) = written.filter(|node| matches!(node.value, Value::Text(_))) {
+        let span = node.span;
+        if request.variables == Variables::FilledIn {
+            // What is wrong with it is told when its file has its turn.
+            let mut quiet = Diagnostics::default();
+            let mut unseen = Interpolations::default();
+            unseen.fill(
+                &mut node,
+                environment,
+                &Path::ROOT,
+                &loader.sources,
+                &mut quiet,
+            );
+        }
+        let text = node.as_text().unwrap_or_default();
+        name = discover::clean_name(text);
+        if name.is_empty() && !text.is_empty() {
+            loader.told.push(
+                Diagnostic::error(
+                    "bad-project-name",
+                    format!("nothing of `{text}` can be part of a project name"),
+                )
+                .at(span)
+                .hint("use lower-case letters, digits, `-` and `_`"),
+            );
+            return name;
+        }
+        if name != text && !name.is_empty() {
+            let message =
+                format!("the project is called `{name}`, as `{text}` is not a valid project name");
+            loader
+                .told
+                .push(Diagnostic::warning("bad-project-name", message).at(span));
+        }
+    }
+    if name.is_empty() {
+        let folder = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        name = discover::clean_name(&folder);
+        let real = loader.files.real(directory);
+        let real = real
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if real != folder && !real.is_empty() {
+            let message = format!(
+                "project has been loaded without an explicit name from a symlink. Using name \"{name}\""
+            );
+            loader
+                .told
+                .push(Diagnostic::warning("symlink-name", message));
+        }
+    }
+    if name.is_empty() && !inputs.is_empty() {
+        loader.told.push(
+            Diagnostic::error("bad-project-name", "project name must not be empty")
+                .hint("give one with -p NAME, or `name:` at the top of the file"),
+        );
+    }
+    name
+}
+
+fn all_profiles(root: &Node) -> Vec<String> {
+    let services = root.get("services").and_then(Node::as_mapping);
+    let mut all: Vec<String> = services
+        .into_iter()
+        .flat_map(|services| services.iter())
+        .flat_map(|entry| active::profiles_of(&entry.node))
+        .map(ToOwned::to_owned)
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -25,8 +25,6 @@ pub struct Node {
     pub value: Value,
     pub span: Span,
     pub mark: Mark,
-    /// The text before variables were replaced, where any was.
-    pub written: Option<Arc<str>>,
 }
 
 /// What a node holds.
@@ -66,7 +64,6 @@ impl Node {
             value,
             span,
             mark: Mark::None,
-            written: None,
         }
     }
 

@@ -173,12 +173,7 @@ impl Builder<'_> {
                 let span = self.trimmed(span, style);
                 let mark = self.mark(tag.as_deref(), span);
                 let value = self.scalar(&text, style, tag.as_deref(), span);
-                let node = Node {
-                    value,
-                    span,
-                    mark,
-                    written: None,
-                };
+                let node = Node { value, span, mark };
                 let plain = style == ScalarStyle::Plain && (tag.is_none() || mark != Mark::None);
                 self.place(node, anchor, plain)
             }
@@ -286,16 +281,7 @@ impl Builder<'_> {
             end: until.max(span.start),
             ..span
         };
-        self.place(
-            Node {
-                value,
-                span,
-                mark,
-                written: None,
-            },
-            anchor,
-            false,
-        )
+        self.place(Node { value, span, mark }, anchor, false)
     }
 
     /// Puts the keys of merged mappings (`<<`) under those that the mapping has itself; earlier ones of a list win.

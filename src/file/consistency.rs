@@ -1,0 +1,598 @@
+//! What must agree within the document for a stack to make sense at all: references that lead somewhere, keys that
+//! exclude each other, dependencies without a circle. Checks of addresses and networks are elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::active::{Inactive, profiles_of};
+use crate::file::tree::{Entry, Mapping, Node};
+use crate::file::value;
+use crate::source::Span;
+
+/// Tells all disagreements of a normal document.
+pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
+    let empty = Mapping::default();
+    let services = root
+        .get("services")
+        .and_then(Node::as_mapping)
+        .unwrap_or(&empty);
+    let mut checker = Checker {
+        root,
+        services,
+        inactive,
+        told,
+    };
+    for entry in services.iter() {
+        checker.service(entry);
+    }
+    checker.container_names();
+    checker.secrets();
+    checker.cycles();
+}
+
+struct Checker<'a> {
+    root: &'a Node,
+    services: &'a Mapping,
+    inactive: &'a Inactive,
+    told: &'a mut Diagnostics,
+}
+
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    node.get(key)
+        .and_then(Node::as_text)
+        .filter(|text| !text.is_empty())
+}
+
+fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    node.get(key).and_then(Node::as_sequence).unwrap_or(&[])
+}
+
+fn entries<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = &'a Entry> {
+    node.get(key)
+        .and_then(Node::as_mapping)
+        .into_iter()
+        .flat_map(|mapping| mapping.iter())
+}
+
+fn key_span(node: &Node, key: &str) -> Span {
+    node.as_mapping()
+        .and_then(|mapping| mapping.entry(key))
+        .map_or(node.span, |entry| entry.key_span)
+}
+
+impl Checker<'_> {
+    fn tell(&mut self, name: &str, key: &str, diagnostic: Diagnostic) {
+        let dot = if key.is_empty() { "" } else { "." };
+        self.told
+            .push(diagnostic.path(format!("services.{name}{dot}{key}")));
+    }
+
+    fn service(&mut self, entry: &Entry) {
+        let (name, service) = (&*entry.key, &entry.node);
+        if text(service, "image").is_none()
+            && service.get("build").is_none()
+            && service.get("provider").is_none()
+        {
+            let message =
+                format!("service \"{name}\" has neither an image nor a build context specified");
+            self.tell(
+                name,
+                "",
+                Diagnostic::error("no-image", message)
+                    .at(entry.key_span)
+                    .hint(
+                        "give it an image (image: nginx) or say how to build one (build: ./folder)",
+                    ),
+            );
+        }
+        self.build(name, service);
+        self.networks(name, service);
+        self.dependencies(name, service);
+        self.references(name, service);
+        self.scale(name, service);
+        self.resources(name, service);
+        self.mounts(name, service);
+        if let Some(port) = items(service, "ports")
+            .iter()
+            .find(|port| port.get("target").is_none())
+        {
+            let diagnostic = Diagnostic::error(
+                "missing-key",
+                format!("service \"{name}\": a port is missing a target port"),
+            )
+            .at(port.span)
+            .hint("say which port of the container it is: target: 80");
+            self.tell(name, "ports", diagnostic);
+        }
+        for watch in service
+            .get("develop")
+            .map_or(&[][..], |develop| items(develop, "watch"))
+        {
+            let action = text(watch, "action").unwrap_or("");
+            if watch.get("target").is_none() && !matches!(action, "rebuild" | "restart") {
+                let message = format!(
+                    "services.{name}.develop.watch: target is required for non-rebuild actions"
+                );
+                self.tell(
+                    name,
+                    "develop.watch",
+                    Diagnostic::error("missing-key", message).at(watch.span),
+                );
+            }
+        }
+    }
+
+    fn build(&mut self, name: &str, service: &Node) {
+        let Some(build) = service.get("build") else {
+            return;
+        };
+        if let (Some(one), Some(two)) = (build.get("dockerfile"), build.get("dockerfile_inline")) {
+            let message = format!(
+                "service \"{name}\" declares mutually exclusive dockerfile and dockerfile_inline"
+            );
+            let diagnostic = Diagnostic::error("excludes", message)
+                .at(key_span(build, "dockerfile_inline"))
+                .also(one.span, "the other one")
+                .hint("keep one of the two");
+            let _ = two;
+            self.tell(name, "build", diagnostic);
+        }
+        let platforms = items(build, "platforms");
+        if let Some(platform) = service.get("platform")
+            && !platforms.is_empty()
+            && !platforms.iter().any(|one| one.same(platform))
+        {
+            let message = format!(
+                "service.build.platforms MUST include service.platform \"{}\"",
+                platform.as_text().unwrap_or_default()
+            );
+            let diagnostic = Diagnostic::error("platform", message)
+                .at(platform.span)
+                .also(key_span(build, "platforms"), "these are built");
+            self.tell(name, "build.platforms", diagnostic);
+        }
+        for context in entries(build, "additional_contexts") {
+            if let Some(other) = context
+                .node
+                .as_text()
+                .and_then(|text| text.strip_prefix("service:"))
+            {
+                let place = context.node.span;
+                match self.services.get(other) {
+                    None => {
+                        self.undefined(name, "service", other, place, "build.additional_contexts")
+                    }
+                    Some(target) if target.get("build").is_none() => {
+                        let message = format!(
+                            "service \"{name}\" declares non-buildable service \"{other}\" as additional contexts {}",
+                            context.key
+                        );
+                        self.tell(
+                            name,
+                            "build",
+                            Diagnostic::error("unknown-reference", message).at(place),
+                        );
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    fn networks(&mut self, name: &str, service: &Node) {
+        let networks = service.get("networks").and_then(Node::as_mapping);
+        if let Some(mode) = service.get("network_mode")
+            && networks.is_some_and(|networks| !networks.is_empty())
+        {
+            let message =
+                format!("service {name} declares mutually exclusive `network_mode` and `networks`");
+            let diagnostic = Diagnostic::error("excludes", message)
+                .label(mode.span, "this takes the place of all networks")
+                .also(key_span(service, "networks"), "and here are networks")
+                .hint("keep one of the two");
+            self.tell(name, "network_mode", diagnostic);
+        }
+        for entry in networks.into_iter().flat_map(|networks| networks.iter()) {
+            self.known(name, "network", "networks", &entry.key, entry.key_span);
+        }
+    }
+
+    /// Tells where a name under a top-level key is not there.
+    fn known(&mut self, name: &str, what: &str, top: &str, reference: &str, span: Span) {
+        if self
+            .root
+            .get(top)
+            .and_then(Node::as_mapping)
+            .is_none_or(|all| !all.contains(reference))
+        {
+            self.undefined(name, what, reference, span, top);
+        }
+    }
+
+    fn undefined(&mut self, name: &str, what: &str, reference: &str, span: Span, key: &str) {
+        let message = format!("service \"{name}\" refers to undefined {what} {reference}");
+        let all = if what == "service" {
+            Some(self.services)
+        } else {
+            self.root.get(key).and_then(Node::as_mapping)
+        };
+        let near = value::nearest(
+            reference,
+            all.into_iter()
+                .flat_map(|all| all.iter())
+                .map(|entry| &*entry.key),
+        );
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if what == "service" => "add a service of this name".to_owned(),
+            None => format!("add `{reference}:` under the top-level `{key}:`"),
+        };
+        self.tell(
+            name,
+            key,
+            Diagnostic::error("unknown-reference", message)
+                .at(span)
+                .hint(hint),
+        );
+    }
+
+    fn dependencies(&mut self, name: &str, service: &Node) {
+        for entry in entries(service, "depends_on") {
+            let (other, span) = (&entry.key, entry.key_span);
+            if self.services.contains(other) {
+                continue;
+            }
+            let required = entry.node.get("required").and_then(Node::as_bool) != Some(false);
+            let mut diagnostic = Diagnostic::error(
+                "unknown-reference",
+                format!("service \"{name}\" depends on undefined service \"{other}\""),
+            )
+            .at(span);
+            match self.inactive.get(other) {
+                Some(_) if !required => continue,
+                Some(off) => {
+                    let profiles = profiles_of(&off.node).join("`, `");
+                    diagnostic = diagnostic
+                        .also(
+                            off.key_span,
+                            format!("it is off: none of its profiles (`{profiles}`) is active"),
+                        )
+                        .hint(format!(
+                            "start with --profile {profiles}, or write `required: false`"
+                        ));
+                }
+                None => {
+                    let names = self.services.iter().map(|entry| &*entry.key);
+                    if let Some(near) = value::nearest(other, names.filter(|one| *one != name)) {
+                        diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
+                    }
+                }
+            }
+            self.tell(name, "depends_on", diagnostic);
+        }
+    }
+
+    fn references(&mut self, name: &str, service: &Node) {
+        for volume in items(service, "volumes") {
+            if text(volume, "type") == Some("volume")
+                && let Some(source) = volume
+                    .get("source")
+                    .filter(|source| source.as_text().is_some_and(|s| !s.is_empty()))
+            {
+                self.known(
+                    name,
+                    "volume",
+                    "volumes",
+                    source.as_text().unwrap_or(""),
+                    source.span,
+                );
+            }
+        }
+        let build = service.get("build");
+        for (what, top, list) in [
+            ("config", "configs", items(service, "configs")),
+            ("secret", "secrets", items(service, "secrets")),
+            (
+                "build secret",
+                "secrets",
+                build.map_or(&[][..], |build| items(build, "secrets")),
+            ),
+        ] {
+            for item in list {
+                let source = item.get("source");
+                let span = source.map_or(item.span, |source| source.span);
+                self.known(
+                    name,
+                    what,
+                    top,
+                    source.and_then(Node::as_text).unwrap_or(""),
+                    span,
+                );
+            }
+        }
+        for entry in entries(service, "models") {
+            self.known(name, "model", "models", &entry.key, entry.key_span);
+        }
+    }
+
+    fn scale(&mut self, name: &str, service: &Node) {
+        let replicas = service
+            .get("deploy")
+            .and_then(|deploy| deploy.get("replicas"));
+        let scale = service.get("scale");
+        if let (Some(scale), Some(replicas)) = (scale, replicas)
+            && !scale.same(replicas)
+        {
+            let message = format!(
+                "services.{name}: can't set distinct values on 'scale' and 'deploy.replicas'"
+            );
+            let diagnostic = Diagnostic::error("contradiction", message)
+                .at(scale.span)
+                .also(replicas.span, "another number");
+            self.tell(name, "scale", diagnostic);
+        }
+        let count = scale.or(replicas);
+        if let (Some(fixed), Some(count)) = (service.get("container_name"), count)
+            && count.as_integer().is_some_and(|count| count > 1)
+        {
+            let attribute = if scale.is_some() {
+                "scale"
+            } else {
+                "deploy.replicas"
+            };
+            let message = format!(
+                "services.{name}: can't set container_name and {attribute} as container name must be unique"
+            );
+            let diagnostic = Diagnostic::error("contradiction", message)
+                .label(fixed.span, "one name…")
+                .also(count.span, "…for several containers")
+                .hint("remove container_name: every container then gets a name of its own");
+            self.tell(name, "container_name", diagnostic);
+        }
+        if let Some(replicas) =
+            replicas.filter(|replicas| replicas.as_integer().is_some_and(|count| count < 0))
+        {
+            let message =
+                format!("services.{name}.deploy.replicas: must be greater than or equal to 0");
+            self.tell(
+                name,
+                "deploy.replicas",
+                Diagnostic::error("out-of-range", message).at(replicas.span),
+            );
+        }
+    }
+
+    fn resources(&mut self, name: &str, service: &Node) {
+        let resources = service
+            .get("deploy")
+            .and_then(|deploy| deploy.get("resources"));
+        let Some(resources) = resources else { return };
+        for (key, group, inner) in [
+            ("cpus", "limits", "cpus"),
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("pids_limit", "limits", "pids"),
+        ] {
+            let below = resources.get(group).and_then(|group| group.get(inner));
+            if let (Some(own), Some(below)) = (service.get(key), below)
+                && own.scalar_text() != below.scalar_text()
+            {
+                let message = format!(
+                    "services.{name}: can't set distinct values on '{key}' and 'deploy.resources.{group}.{inner}'"
+                );
+                let diagnostic = Diagnostic::error("contradiction", message)
+                    .at(own.span)
+                    .also(below.span, "another value");
+                self.tell(name, key, diagnostic);
+            }
+        }
+    }
+
+    fn mounts(&mut self, name: &str, service: &Node) {
+        let mut there: HashMap<String, Span> = HashMap::new();
+        let tmpfs = items(service, "tmpfs")
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| {
+                let path = item.as_text()?.split(':').next()?;
+                Some((format!("tmpfs[{index}]"), path.to_owned(), item.span))
+            });
+        let volumes = items(service, "volumes")
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| {
+                let target = item.get("target")?;
+                Some((
+                    format!("volumes[{index}]"),
+                    target.as_text()?.to_owned(),
+                    target.span,
+                ))
+            });
+        for (key, path, span) in tmpfs.chain(volumes) {
+            match there.get(&path) {
+                Some(first) => {
+                    let message = format!("services.{name}.{key}: target {path} already mounted");
+                    let diagnostic = Diagnostic::error("duplicate-mount", message)
+                        .at(span)
+                        .also(*first, "already mounted here");
+                    self.tell(name, &key, diagnostic);
+                }
+                None => drop(there.insert(path, span)),
+            }
+        }
+    }
+
+    fn container_names(&mut self) {
+        let mut there: HashMap<&str, (&str, Span)> = HashMap::new();
+        for entry in self.services.iter() {
+            let Some(node) = entry.node.get("container_name") else {
+                continue;
+            };
+            let Some(name) = node.as_text() else { continue };
+            let first_valid = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if !first_valid || name.len() < 2 || !value::is_name(name) {
+                self.told.push(
+                    Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a container"))
+                        .at(node.span)
+                        .hint("two or more of letters, digits, `_`, `.` and `-`, the first a letter or digit"),
+                );
+            }
+            match there.get(name) {
+                Some((service, span)) => {
+                    let message = format!(
+                        "services.{}: container name \"{name}\" is already in use by service \"{service}\"",
+                        entry.key
+                    );
+                    self.told.push(
+                        Diagnostic::error("duplicate-name", message)
+                            .at(node.span)
+                            .also(*span, "first used here"),
+                    );
+                }
+                None => drop(there.insert(name, (&entry.key, node.span))),
+            }
+        }
+    }
+
+    fn secrets(&mut self) {
+        for entry in entries(self.root, "secrets") {
+            let secret = &entry.node;
+            let external = secret.get("external").and_then(Node::as_bool) == Some(true);
+            if !external && text(secret, "file").is_none() && text(secret, "environment").is_none()
+            {
+                let message = format!(
+                    "secret \"{}\" must declare either `file` or `environment`",
+                    entry.key
+                );
+                self.told.push(
+                    Diagnostic::error("no-content", message)
+                        .at(entry.key_span)
+                        .path(format!("secrets.{}", entry.key)),
+                );
+            }
+        }
+        for kind in ["networks", "volumes"] {
+            for entry in entries(self.root, kind) {
+                self.external(kind, entry);
+            }
+        }
+    }
+
+    fn external(&mut self, kind: &str, entry: &Entry) {
+        if entry.node.get("external").and_then(Node::as_bool) != Some(true) {
+            return;
+        }
+        // Keys of ours say what is done on the host, which may well concern someone else's network.
+        for other in [
+            "driver",
+            "driver_opts",
+            "ipam",
+            "internal",
+            "attachable",
+            "labels",
+            "enable_ipv4",
+            "enable_ipv6",
+        ] {
+            if let Some(conflict) = entry.node.get(other) {
+                let message = format!(
+                    "{kind}.{}: conflicting parameters \"external\" and \"{other}\" specified",
+                    entry.key
+                );
+                let diagnostic = Diagnostic::error("excludes", message)
+                    .label(
+                        key_span(&entry.node, other),
+                        "only who makes it can say this",
+                    )
+                    .also(key_span(&entry.node, "external"), "someone else makes it")
+                    .hint(format!("remove `{other}`, or `external`"));
+                let _ = conflict;
+                self.told
+                    .push(diagnostic.path(format!("{kind}.{}", entry.key)));
+            }
+        }
+    }
+
+    /// Finds every circle of dependencies, each once, in time linear in services and dependencies.
+    fn cycles(&mut self) {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            Open,
+            Done,
+        }
+        let mut seen: HashMap<&str, Seen> = HashMap::new();
+        let services = self.services;
+        for start in services.iter() {
+            if seen.contains_key(&*start.key) {
+                continue;
+            }
+            let mut trail: Vec<(&Entry, Vec<&Entry>)> = vec![(start, dependencies_of(start))];
+            seen.insert(&start.key, Seen::Open);
+            while let Some((here, rest)) = trail.last_mut() {
+                let here: &Entry = here;
+                let Some(edge) = rest.pop() else {
+                    seen.insert(&here.key, Seen::Done);
+                    trail.pop();
+                    continue;
+                };
+                let Some(next) = services.entry(&edge.key) else {
+                    continue;
+                };
+                match seen.get(&*next.key) {
+                    Some(Seen::Done) => {}
+                    Some(Seen::Open) => {
+                        let from = trail
+                            .iter()
+                            .position(|(entry, _)| entry.key == next.key)
+                            .unwrap_or(0);
+                        let circle: Vec<&Entry> =
+                            trail.iter().skip(from).map(|(entry, _)| *entry).collect();
+                        self.told.push(cycle(&circle));
+                    }
+                    None => {
+                        seen.insert(&next.key, Seen::Open);
+                        trail.push((next, dependencies_of(next)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The dependencies of a service, the first one last, as they are taken from the end.
+fn dependencies_of(entry: &Entry) -> Vec<&Entry> {
+    let mut all: Vec<&Entry> = entries(&entry.node, "depends_on").collect();
+    all.reverse();
+    all
+}
+
+fn cycle(circle: &[&Entry]) -> Diagnostic {
+    let mut names: Vec<Arc<str>> = circle.iter().map(|entry| entry.key.clone()).collect();
+    names.extend(circle.first().map(|entry| entry.key.clone()));
+    let shown = names.join(" -> ");
+    let places: Vec<(Span, String)> = circle
+        .iter()
+        .zip(names.iter().skip(1))
+        .filter_map(|(entry, next)| {
+            let edge = entry.node.get("depends_on")?.as_mapping()?.entry(next)?;
+            Some((edge.key_span, format!("`{}` waits for `{next}`", entry.key)))
+        })
+        .collect();
+    let mut diagnostic = Diagnostic::error(
+        "dependency-cycle",
+        format!("dependency cycle detected: {shown}"),
+    )
+    .hint("remove one of these dependencies (links and `service:` modes are dependencies too)");
+    // A circle of thousands would be told with thousands of lines; eight show where it is.
+    for (index, (span, text)) in places.into_iter().rev().take(8).enumerate() {
+        diagnostic = if index == 0 {
+            diagnostic.label(span, text)
+        } else {
+            diagnostic.also(span, text)
+        };
+    }
+    diagnostic.path(format!(
+        "services.{}.depends_on",
+        circle.last().map_or("", |entry| &entry.key)
+    ))
+}

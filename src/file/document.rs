@@ -1,0 +1,82 @@
+//! The canonical document: what all files together say, in long forms, every value with its place.
+
+use std::path::PathBuf;
+
+use crate::file::active::Inactive;
+use crate::file::tree::Node;
+use crate::source::{SourceId, Span};
+
+/// A canonical document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The top-level mapping; empty where nothing could be read.
+    pub root: Node,
+    /// The project's name; empty where none could be found.
+    pub project: String,
+    /// The folder that relative paths start from.
+    pub directory: PathBuf,
+    /// The files of the request, absolute.
+    pub files: Vec<PathBuf>,
+    /// The files of `--env-file`, absolute.
+    pub environment_files: Vec<PathBuf>,
+    /// All profiles of all services, sorted.
+    pub profiles: Vec<String>,
+    /// Services that are not wanted.
+    pub inactive: Inactive,
+}
+
+impl Document {
+    /// A document around a tree.
+    pub fn new(root: Option<Node>, project: String, directory: PathBuf) -> Document {
+        let nowhere = Span {
+            source: SourceId::FIRST,
+            start: 0,
+            end: 0,
+        };
+        Document {
+            root: root.unwrap_or_else(|| Node::mapping(nowhere)),
+            project,
+            directory,
+            files: Vec::new(),
+            environment_files: Vec::new(),
+            profiles: Vec::new(),
+            inactive: Inactive::new(),
+        }
+    }
+
+    /// The place of the value at a path of keys, such as `["services", "web", "networks", "lan"]`; items of lists are
+    /// named by their number. Where the path leads further than the text, the place of the last part that is there.
+    pub fn place(&self, path: &[&str]) -> Option<Span> {
+        let mut node = &self.root;
+        let mut place = None;
+        for step in path {
+            let next = match (node.as_mapping(), node.as_sequence()) {
+                (Some(mapping), _) => mapping
+                    .entry(step)
+                    .map(|entry| (&entry.node, entry.key_span)),
+                (_, Some(items)) => step
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get(index))
+                    .map(|item| (item, item.span)),
+                (None, None) => None,
+            };
+            let Some((next, key_span)) = next else { break };
+            // A scalar is best shown itself, a mapping or list by its key.
+            let is_long =
+                next.as_mapping().is_some() || next.as_sequence().is_some() || next.is_null();
+            place = Some(if is_long { key_span } else { next.span });
+            node = next;
+        }
+        place
+    }
+
+    /// The place of the key at the end of a path of keys.
+    pub fn key_place(&self, path: &[&str]) -> Option<Span> {
+        let (last, before) = path.split_last()?;
+        let node = before
+            .iter()
+            .try_fold(&self.root, |node, step| node.get(step))?;
+        node.as_mapping()?.entry(last).map(|entry| entry.key_span)
+    }
+}

@@ -1,0 +1,220 @@
+//! `include`: other stack files, each read as a project of its own (own folder, own environment below ours), whose
+//! resources become part of the including file. What both define, the including file merges over the included one.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+use crate::file::environment::{self, Assignments, Environment};
+use crate::file::grammar::top::INCLUDE;
+use crate::file::grammar::{Kind, ShortForm, Unique};
+use crate::file::load::{Input, Loader, TOP};
+use crate::file::merge;
+use crate::file::shape;
+use crate::file::tree::{Mapping, Node, Path};
+use crate::source::{Arrival, Origin, Span};
+
+/// The files that lead to the one being read, from the first to the innermost.
+pub type Chain = Vec<PathBuf>;
+
+/// How deep includes may be nested.
+const DEEPEST: usize = 64;
+
+const RESOURCES: [&str; 8] = [
+    "services", "volumes", "networks", "secrets", "configs", "models", "lans", "x-lans",
+];
+
+const LIST: Kind = Kind::List(&Kind::Short(ShortForm::Under("path"), &INCLUDE), Unique::No);
+
+/// Replaces the key `include` of a document by the resources of the files that it names.
+pub fn apply(
+    loader: &mut Loader,
+    document: &mut Node,
+    directory: &FilePath,
+    environment: &Environment,
+    chain: &Chain,
+) {
+    let Some(node) = document
+        .as_mapping_mut()
+        .and_then(|mapping| mapping.remove("include"))
+    else {
+        return;
+    };
+    let root = Path::ROOT;
+    let path = root.key("include");
+    let Some(list) = shape::canonical(
+        node,
+        &LIST,
+        &path,
+        loader.variables,
+        &loader.sources,
+        &mut loader.told,
+    ) else {
+        return;
+    };
+    let mut imported: Option<Node> = None;
+    for entry in list.as_sequence().unwrap_or(&[]) {
+        if let Some(model) = one(loader, entry, directory, environment, chain) {
+            match &mut imported {
+                Some(before) => join(loader, before, model),
+                None => imported = Some(model),
+            }
+        }
+    }
+    let Some(mut imported) = imported else { return };
+    if let Some(mapping) = imported.as_mapping_mut() {
+        mapping.retain(|entry| RESOURCES.contains(&&*entry.key));
+    }
+    let own = std::mem::replace(document, Node::mapping(document.span));
+    *document = merge::merge(
+        imported,
+        own,
+        &TOP,
+        &root,
+        &loader.sources,
+        &mut loader.told,
+    );
+}
+
+fn texts(node: Option<&Node>) -> Vec<(String, Span)> {
+    let items = node.and_then(Node::as_sequence).unwrap_or(&[]);
+    items
+        .iter()
+        .filter_map(|item| Some((item.as_text()?.to_owned(), item.span)))
+        .collect()
+}
+
+fn one(
+    loader: &mut Loader,
+    entry: &Node,
+    directory: &FilePath,
+    environment: &Environment,
+    chain: &Chain,
+) -> Option<Node> {
+    let base = loader.base(directory);
+    let paths = texts(entry.get("path"));
+    let Some((first, first_span)) = paths.first().cloned() else {
+        loader.told.push(
+            Diagnostic::error("missing-key", "include: missing property 'path'")
+                .at(entry.span)
+                .hint("say which file is included: path: other.yaml"),
+        );
+        return None;
+    };
+    if is_remote(&first) {
+        loader.told.push(
+            Diagnostic::error(
+                "remote-include",
+                format!("`{first}` is a remote reference, and only files can be included"),
+            )
+            .at(first_span)
+            .hint("fetch it, and include the file"),
+        );
+        return None;
+    }
+    let first_path = base.path(&first);
+    if chain.contains(&first_path) || chain.len() >= DEEPEST {
+        let mut names: Vec<String> = chain.iter().map(|path| loader.shown(path)).collect();
+        names.push(loader.shown(&first_path));
+        loader.told.push(
+            Diagnostic::error(
+                "include-cycle",
+                format!("include cycle detected: {}", names.join(" -> ")),
+            )
+            .label(first_span, "this closes the cycle")
+            .hint("remove one of these includes"),
+        );
+        return None;
+    }
+    let project = match entry.get("project_directory").and_then(Node::as_text) {
+        Some(folder) => base.path(folder),
+        None => first_path
+            .parent()
+            .map_or_else(|| directory.to_owned(), FilePath::to_owned),
+    };
+    let mut environment = environment.clone();
+    let mut below = Assignments::default();
+    let given = texts(entry.get("env_file"));
+    if given.is_empty() {
+        let default = project.join(".env");
+        if loader.files.is_file(&default) {
+            env_file(loader, &default, None, &environment, &mut below);
+        }
+    }
+    for (file, span) in given {
+        env_file(
+            loader,
+            &base.path(&file),
+            Some(span),
+            &environment,
+            &mut below,
+        );
+    }
+    environment.add_below(below);
+    let mut inputs = Vec::new();
+    for (path, span) in paths {
+        let origin = Some(Origin {
+            how: Arrival::Included,
+            from: span,
+        });
+        let source = loader.text(&base.path(&path), origin)?;
+        inputs.push(Input { source });
+    }
+    let mut chain = chain.clone();
+    chain.push(first_path);
+    loader.model(&inputs, &project, &environment, &chain)
+}
+
+fn env_file(
+    loader: &mut Loader,
+    path: &FilePath,
+    from: Option<Span>,
+    environment: &Environment,
+    into: &mut Assignments,
+) {
+    let origin = from.map(|from| Origin {
+        how: Arrival::EnvironmentFile,
+        from,
+    });
+    if let Some(source) = loader.text(path, origin) {
+        environment::parse(&loader.sources, source, environment, into, &mut loader.told);
+    }
+}
+
+fn is_remote(path: &str) -> bool {
+    path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/")
+}
+
+/// Joins the resources of two included models. The same resource may come twice, as when two files include a third.
+fn join(loader: &mut Loader, into: &mut Node, from: Node) {
+    for key in RESOURCES {
+        let Some(more) = from.get(key).and_then(Node::as_mapping) else {
+            continue;
+        };
+        if into.get(key).is_none()
+            && let Some(mapping) = into.as_mapping_mut()
+        {
+            mapping.set(key, Node::mapping(from.span));
+        }
+        let Some(there) = into.get_mut(key).and_then(Node::as_mapping_mut) else {
+            continue;
+        };
+        let there: &mut Mapping = there;
+        for entry in more.iter() {
+            match there.entry(&entry.key) {
+                Some(first) if !first.node.same(&entry.node) => {
+                    let message = format!("{key}.{} conflicts with imported resource", entry.key);
+                    loader.told.push(
+                        Diagnostic::error("include-conflict", message)
+                            .label(entry.key_span, "included here…")
+                            .also(first.key_span, "…and with another definition here")
+                            .hint("rename one of them"),
+                    );
+                }
+                Some(_) => {}
+                None => {
+                    there.insert(entry.key.clone(), entry.key_span, entry.node.clone());
+                }
+            }
+        }
+    }
+}

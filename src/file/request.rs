@@ -1,0 +1,105 @@
+//! What the reader is asked for. Everything that comes from outside (files, environment, working directory) is in here
+//! or behind [`crate::file::files::Files`], so that the same request always gives the same reading.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::file::active::Selection;
+use crate::file::load::Paths;
+use crate::file::shape::Variables;
+
+/// A text to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// A file; relative to the working directory.
+    File(PathBuf),
+    /// The text itself, as from the standard input.
+    Inline(String),
+}
+
+/// Which resources the document keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resources {
+    /// Those that wanted services use.
+    Used,
+    All,
+}
+
+/// Whether the document is brought into its normal form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Normal,
+    AsWritten,
+}
+
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    Full,
+    /// Only the shape of values.
+    Shape,
+}
+
+/// What happens to `env_file` and `label_file`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvFiles {
+    FoldedIn,
+    Kept,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The working directory, absolute.
+    pub here: PathBuf,
+    /// `-f`, in order; none is what `COMPOSE_FILE` says or what is found by name.
+    pub files: Vec<Text>,
+    /// `-p`.
+    pub project_name: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `--env-file`, in order.
+    pub environment_files: Vec<PathBuf>,
+    /// The process's environment.
+    pub environment: BTreeMap<String, String>,
+    pub selection: Selection,
+    pub resources: Resources,
+    pub variables: Variables,
+    pub paths: Paths,
+    pub form: Form,
+    pub consistency: Check,
+    pub env_files: EnvFiles,
+}
+
+impl Request {
+    /// A request for everything that commands such as `up` need, from a working directory (absolute).
+    pub fn new(here: impl Into<PathBuf>) -> Request {
+        Request {
+            here: here.into(),
+            files: Vec::new(),
+            project_name: None,
+            project_directory: None,
+            environment_files: Vec::new(),
+            environment: BTreeMap::new(),
+            selection: Selection::default(),
+            resources: Resources::Used,
+            variables: Variables::FilledIn,
+            paths: Paths::Absolute,
+            form: Form::Normal,
+            consistency: Check::Full,
+            env_files: EnvFiles::FoldedIn,
+        }
+    }
+
+    /// Adds a file (`-f`).
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Request {
+        self.files.push(Text::File(path.into()));
+        self
+    }
+
+    /// Adds a text, as from the standard input.
+    pub fn text(mut self, text: impl Into<String>) -> Request {
+        self.files.push(Text::Inline(text.into()));
+        self
+    }
+}
