@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::file::active::Inactive;
+use crate::file::shape::Variables;
 use crate::file::tree::Node;
 use crate::source::{SourceId, Span};
 
@@ -23,6 +24,8 @@ pub struct Document {
     pub profiles: Vec<String>,
     /// Services that are not wanted.
     pub inactive: Inactive,
+    /// Whether its variables are filled in.
+    pub variables: Variables,
 }
 
 impl Document {
@@ -41,6 +44,7 @@ impl Document {
             environment_files: Vec::new(),
             profiles: Vec::new(),
             inactive: Inactive::new(),
+            variables: Variables::FilledIn,
         }
     }
 

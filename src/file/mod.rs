@@ -127,6 +127,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         .filter_map(|input| input.path.clone())
         .collect();
     document.environment_files = environment_files;
+    document.variables = request.variables;
     finish(&mut loader, request, &mut document, &environment);
     loader.interpolations.tell_unset(&mut loader.told);
     notes::add(

@@ -8,6 +8,7 @@ use crate::file::document::Document;
 use crate::file::grammar::top::STACK;
 use crate::file::grammar::{Key, Kind, Shape, Zero};
 use crate::file::normal::IMPLIED;
+use crate::file::shape::Variables;
 use crate::file::tree::{Entry, Mapping, Node, Value};
 
 /// The two notations, which differ in what is said of an absent command.
@@ -42,7 +43,24 @@ pub fn value(document: &Document, notation: Notation) -> Json {
         }
     }
     extensions(root, &mut out);
-    Json::Object(out)
+    match document.variables {
+        // What is printed can be read again: a `$` that is left is meant as one.
+        Variables::FilledIn => escaped(Json::Object(out)),
+        Variables::AsWritten => Json::Object(out),
+    }
+}
+
+fn escaped(value: Json) -> Json {
+    match value {
+        Json::String(text) if text.contains('$') => Json::String(text.replace('$', "$$")),
+        Json::Array(items) => Json::Array(items.into_iter().map(escaped).collect()),
+        Json::Object(map) => Json::Object(
+            map.into_iter()
+                .map(|(key, value)| (key.replace('$', "$$"), escaped(value)))
+                .collect(),
+        ),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value,
+    }
 }
 
 /// The document as JSON with two blanks of indentation.

@@ -32,6 +32,7 @@ pub fn canonical(
         variables,
         sources,
         told,
+        ports: 0,
     }
     .fit(node, kind, path)
 }
@@ -40,7 +41,12 @@ struct Shaper<'a> {
     variables: Variables,
     sources: &'a Sources,
     told: &'a mut Diagnostics,
+    /// How many ports short forms have become so far.
+    ports: usize,
 }
+
+/// How many ports the short forms of a document may become: a range makes one for each of its numbers.
+const MOST_PORTS: usize = 500_000;
 
 impl Shaper<'_> {
     fn tell(&mut self, diagnostic: Diagnostic, path: &Path) {
@@ -752,15 +758,28 @@ impl Shaper<'_> {
                 let long = Node::new(Value::Mapping(mapping), node.span);
                 return self.object(long, shape, path).map(|node| vec![node]);
             }
+            ShortForm::Port if self.ports > MOST_PORTS => {
+                let diagnostic = Diagnostic::error(
+                    "too-many-ports",
+                    format!("more than {MOST_PORTS} ports are published"),
+                );
+                self.tell(diagnostic.at(node.span).hint("use smaller ranges"), path);
+                return None;
+            }
             ShortForm::Port => short::ports(&written),
             ShortForm::Mount => short::mount(&written).map(|node| vec![node]),
             ShortForm::Device => short::device(&written).map(|node| vec![node]),
             ShortForm::Gpus | ShortForm::Switch => return None,
         };
         match made {
-            Ok(all) => Some(all),
+            Ok(all) => {
+                if form == ShortForm::Port {
+                    self.ports += all.len();
+                }
+                Some(all)
+            }
             Err(wrong) => {
-                self.tell(wrong, path);
+                self.tell(*wrong, path);
                 None
             }
         }

@@ -52,17 +52,21 @@ fn set(node: &mut Node, key: &str, value: Node) {
 }
 
 /// The long forms of a published port: several where container ports are a range.
-pub fn ports(written: &Written) -> Result<Vec<Node>, Diagnostic> {
-    let wrong =
-        |part: &str, message: String| Diagnostic::error("bad-port", message).at(written.part(part));
+pub fn ports(written: &Written) -> Result<Vec<Node>, Box<Diagnostic>> {
+    const NUMBERS: &str = "ports are whole numbers from 0 to 65535, or a range such as 8000-8010";
+    const FORM: &str = "a port is [IP:][HOST[-END]:]CONTAINER[-END][/PROTOCOL]";
+    let wrong = |part: &str, message: String, hint: &str| {
+        let diagnostic = Diagnostic::error("bad-port", message);
+        Err(Box::new(diagnostic.at(written.part(part)).hint(hint)))
+    };
     let (body, protocol) = match written.text.split_once('/') {
         Some((body, protocol)) => (body, protocol),
         None => (written.text, "tcp"),
     };
     let protocol_name = protocol.to_ascii_lowercase();
     if !matches!(protocol_name.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(wrong(protocol, format!("invalid proto: {protocol}"))
-            .hint("the protocol is tcp, udp or sctp"));
+        let message = format!("invalid proto: {protocol}");
+        return wrong(protocol, message, "the protocol is tcp, udp or sctp");
     }
     let (front, container) = match body.rsplit_once(':') {
         Some((front, container)) => (Some(front), container),
@@ -76,24 +80,25 @@ pub fn ports(written: &Written) -> Result<Vec<Node>, Diagnostic> {
         None => ("", ""),
     };
     if container.is_empty() {
-        return Err(wrong(
+        return wrong(
             written.text,
             format!("no port specified: {}<empty>", written.text),
-        ));
+            FORM,
+        );
     }
     let bare = address
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(address);
     if !bare.is_empty() && bare.parse::<IpAddr>().is_err() {
-        return Err(wrong(address, format!("invalid IP address: {address}"))
-            .hint("a port is [IP:][HOST[-END]:]CONTAINER[-END][/PROTOCOL]"));
+        return wrong(address, format!("invalid IP address: {address}"), FORM);
     }
     let Some((first, last)) = range(container) else {
-        return Err(port_mistake(wrong(
+        return wrong(
             container,
             format!("invalid containerPort: {container}"),
-        )));
+            NUMBERS,
+        );
     };
     let host_range = if host.is_empty() {
         None
@@ -101,10 +106,7 @@ pub fn ports(written: &Written) -> Result<Vec<Node>, Diagnostic> {
         match range(host) {
             Some(range) => Some(range),
             None => {
-                return Err(port_mistake(wrong(
-                    host,
-                    format!("invalid hostPort: {host}"),
-                )));
+                return wrong(host, format!("invalid hostPort: {host}"), NUMBERS);
             }
         }
     };
@@ -112,13 +114,13 @@ pub fn ports(written: &Written) -> Result<Vec<Node>, Diagnostic> {
         && last - first != host_last - host_first
         && first != last
     {
-        return Err(wrong(
+        return wrong(
             written.text,
             format!(
                 "invalid ranges specified for container and host Ports: {container} and {host}"
             ),
-        )
-        .hint("give both ranges the same length"));
+            "give both ranges the same length",
+        );
     }
     let mut all: Vec<(String, Node)> = Vec::new();
     for target in first..=last {
@@ -160,10 +162,6 @@ pub fn ports(written: &Written) -> Result<Vec<Node>, Diagnostic> {
     Ok(all.into_iter().map(|(_, node)| node).collect())
 }
 
-fn port_mistake(diagnostic: Diagnostic) -> Diagnostic {
-    diagnostic.hint("ports are whole numbers from 0 to 65535, or a range such as 8000-8010")
-}
-
 /// Two ports of a text such as `80` or `8000-8010`, the second not below the first.
 pub fn range(text: &str) -> Option<(u16, u16)> {
     let number = |text: &str| {
@@ -180,7 +178,7 @@ pub fn range(text: &str) -> Option<(u16, u16)> {
 }
 
 /// The long form of a mount.
-pub fn mount(written: &Written) -> Result<Node, Diagnostic> {
+pub fn mount(written: &Written) -> Result<Node, Box<Diagnostic>> {
     let text = written.text;
     let wrong = |message: &str| {
         Diagnostic::error("bad-mount", format!("invalid spec: {text}: {message}"))
@@ -190,13 +188,13 @@ pub fn mount(written: &Written) -> Result<Node, Diagnostic> {
     let mut node = Node::mapping(written.span);
     let parts = sections(text);
     if parts.iter().any(|part| part.is_empty()) {
-        return Err(wrong("empty section between colons"));
+        return Err(Box::new(wrong("empty section between colons")));
     }
     let (source, target, options) = match parts.as_slice() {
         [target] => (None, *target, None),
         [source, target] => (Some(*source), *target, None),
         [source, target, options] => (Some(*source), *target, Some(*options)),
-        _ => return Err(wrong("too many colons")),
+        _ => return Err(Box::new(wrong("too many colons"))),
     };
     let is_bind = source.is_some_and(is_path);
     set(
@@ -305,21 +303,23 @@ pub fn clean(path: &str) -> String {
 }
 
 /// The long form of a device.
-pub fn device(written: &Written) -> Result<Node, Diagnostic> {
+pub fn device(written: &Written) -> Result<Node, Box<Diagnostic>> {
     let parts: Vec<&str> = written.text.split(':').collect();
     let (source, target, permissions) = match parts.as_slice() {
         [source] => (*source, *source, "rwm"),
         [source, target] => (*source, *target, "rwm"),
         [source, target, permissions] => (*source, *target, *permissions),
         _ => {
-            return Err(Diagnostic::error(
-                "bad-device",
-                format!(
-                    "confusing device mapping, please use long syntax: {}",
-                    written.text
-                ),
-            )
-            .at(written.span));
+            return Err(Box::new(
+                Diagnostic::error(
+                    "bad-device",
+                    format!(
+                        "confusing device mapping, please use long syntax: {}",
+                        written.text
+                    ),
+                )
+                .at(written.span),
+            ));
         }
     };
     let target = if target.is_empty() { source } else { target };

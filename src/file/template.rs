@@ -209,7 +209,7 @@ impl Filler<'_> {
             return self.plain(out, start, &name, wanted);
         }
         let strict = self.rest().starts_with(':');
-        let operator = self.rest().bytes().nth(usize::from(strict));
+        let operator = self.rest().as_bytes().get(usize::from(strict)).copied();
         let Some(operator @ (b'-' | b'+' | b'?')) = operator else {
             return self.broken(start, wanted);
         };
@@ -256,7 +256,9 @@ impl Filler<'_> {
     }
 
     fn broken(&mut self, start: usize, wanted: Wanted) {
-        if wanted == Wanted::Yes {
+        // The rest of the text is not read, so all levels of a nest end here: one mistake.
+        let is_told = matches!(self.mistakes.last(), Some(Mistake::Format { .. }));
+        if wanted == Wanted::Yes && !is_told {
             self.mistakes.push(Mistake::Format { at: start });
         }
         self.at = self.text.len();

@@ -1,4 +1,5 @@
 //! All tests that need neither root nor an engine, in one binary, so that it is linked once.
 
 mod apply;
+mod corpus;
 mod plan;
