@@ -209,6 +209,13 @@ const TEXTS: &[(&str, ErrorKind, Option<&str>)] = &[
         Some("the container whose network it shares does not run"),
     ),
     (
+        "requires BuildKit",
+        ErrorKind::Unsupported,
+        Some(
+            "images are built with the engine's classic builder: build this one with `docker buildx build` and name it under `image:`",
+        ),
+    ),
+    (
         "executable file not found",
         ErrorKind::Missing,
         Some("the image has no such program: check `command` and `entrypoint`"),

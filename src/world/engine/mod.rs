@@ -6,12 +6,17 @@
 
 pub mod archive;
 pub mod body;
+pub mod build;
 pub mod connect;
 pub mod container;
+pub mod context;
+pub mod credential;
 pub mod endpoint;
 pub mod error;
 pub mod facts;
 pub mod hook;
+pub mod ignore;
+pub mod image;
 pub mod mount;
 pub mod network;
 pub mod observe;
@@ -19,21 +24,23 @@ pub mod old;
 pub mod owner;
 pub mod reference;
 pub mod volume;
+pub mod watch;
 pub mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::model::name::ProjectName;
 use crate::plan::observed::{EngineFacts, Observed, Scope};
-use crate::plan::spec::Kind;
-use crate::plan::step::Step;
+use crate::plan::spec::{Kind, ResourceId};
+use crate::plan::step::{Milestone, Step};
 use crate::world::engine::connect::{Endpoint, Surroundings};
 use crate::world::engine::error::refused;
 use crate::world::engine::facts::Listener;
 use crate::world::engine::old::TooOld;
+use crate::world::engine::watch::Watch;
 use crate::world::engine::wire::{Api, Greeting};
 use crate::world::{ErrorKind, Progress, WorldError};
 
@@ -47,6 +54,8 @@ pub struct Engine {
     listener: Result<Listener, String>,
     facts: OnceCell<EngineFacts>,
     turn: Mutex<()>,
+    watch: Watch,
+    config_folder: Option<PathBuf>,
 }
 
 impl Engine {
@@ -67,6 +76,8 @@ impl Engine {
             listener,
             facts: OnceCell::new(),
             turn: Mutex::new(()),
+            watch: Watch::new(),
+            config_folder: surroundings.config_folder(),
         })
     }
 
@@ -87,18 +98,20 @@ impl Engine {
             Kind::Volume => volume::change(self, project, step).await,
             Kind::Container => container::change(self, project, step, progress).await,
             Kind::Endpoint => endpoint::change(self, step).await,
-            Kind::Image
-            | Kind::Lan
-            | Kind::Link
-            | Kind::Promiscuity
-            | Kind::Shim
-            | Kind::Route
-            | Kind::Door => Err(WorldError::new(
-                ErrorKind::Unsupported,
-                format!("cannot {} {}", step.verb(), step.id),
-                "it is not a thing of the engine",
-            )),
+            Kind::Image => image::change(self, project, step, progress).await,
+            Kind::Lan | Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route | Kind::Door => {
+                Err(WorldError::new(
+                    ErrorKind::Unsupported,
+                    format!("cannot {} {}", step.verb(), step.id),
+                    "it is not a thing of the engine",
+                ))
+            }
         }
+    }
+
+    /// Returns when a container has reached the milestone, or tells that it never will.
+    pub async fn wait(&self, id: &ResourceId, milestone: Milestone) -> Result<(), WorldError> {
+        watch::wait(self, id, milestone).await
     }
 
     /// What the engine is and can do. Asked once; takes about 12 ms, since the engine starts programs to answer.
@@ -153,6 +166,16 @@ impl Engine {
         facts::elsewhere(&self.endpoint, &self.listener)
             .is_none()
             .then_some(listener)
+    }
+
+    /// The folder of the docker client's configuration.
+    pub(in crate::world::engine) fn config_folder(&self) -> Option<&Path> {
+        self.config_folder.as_deref()
+    }
+
+    /// The run's one subscription to the engine's events.
+    pub(in crate::world::engine) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// For calls that end soon.

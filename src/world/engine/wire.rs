@@ -34,6 +34,9 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a call may take whose duration is not ours to judge: a build, a stop with a grace period.
 pub const ENDLESS: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// Between the values of a query parameter that bollard takes once and the engine takes several times.
+pub const LIST_SEPARATOR: &str = "\n";
+
 /// Idle connections that are kept; more than that many calls at once still work.
 const KEPT_CONNECTIONS: usize = 16;
 
@@ -145,6 +148,11 @@ fn in_version(api: Api, request: BollardRequest) -> BollardRequest {
     else {
         return BollardRequest::from_parts(head, body);
     };
+    let path = if path.starts_with("/build?") {
+        repeated(&path)
+    } else {
+        path
+    };
     let mut uri = head.uri.clone().into_parts();
     // A version in front of a valid path is a valid path, so neither of these fails.
     uri.path_and_query = format!("/v{}.{}{path}", api.0, api.1).parse().ok();
@@ -174,6 +182,30 @@ fn in_version(api: Api, request: BollardRequest) -> BollardRequest {
         other => other,
     };
     BollardRequest::from_parts(head, body)
+}
+
+/// `t=a%0Ab` as `t=a&t=b`.
+fn repeated(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else {
+        return path.to_owned();
+    };
+    let parameters: Vec<String> = query
+        .split('&')
+        .flat_map(|parameter| {
+            let (name, values) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let list = matches!(name, "t" | "extrahosts");
+            let values: Vec<&str> = if list {
+                values.split("%0A").collect()
+            } else {
+                vec![values]
+            };
+            values
+                .into_iter()
+                .map(|value| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    format!("{path}?{}", parameters.join("&"))
 }
 
 fn is_create(path: &str) -> bool {
@@ -207,7 +239,7 @@ fn older_body(path: &str, mut body: Value) -> Option<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::{Greeting, older_body, parse_api};
+    use super::{Greeting, older_body, parse_api, repeated};
 
     #[test]
     fn an_old_engine_gets_the_mac_address_container_wide() {
@@ -233,6 +265,14 @@ mod tests {
             Some(json!({"Name": "lan", "CheckDuplicate": true}))
         );
         assert_eq!(older_body("/volumes/create", json!({"Name": "data"})), None);
+    }
+
+    #[test]
+    fn names_of_a_build_are_repeated() {
+        assert_eq!(
+            repeated("/build?dockerfile=a%0Ab&t=one%0Atwo&rm=true"),
+            "/build?dockerfile=a%0Ab&t=one&t=two&rm=true"
+        );
     }
 
     #[test]
