@@ -48,6 +48,7 @@
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;
+pub mod doctor;
 pub mod file;
 pub mod model;
 pub mod plan;
