@@ -3,12 +3,14 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::AsyncSocket;
 use nix::errno::Errno;
+use tokio::sync::Semaphore;
 
 use crate::world::host::fuse::Fuse;
 use crate::world::netns::Namespace;
@@ -18,6 +20,9 @@ use crate::world::netns::Namespace;
 pub struct Socket {
     handle: rtnetlink::Handle,
     fuse: Fuse,
+    /// The kernel answers one list at a time on a socket and refuses a second one with EBUSY
+    /// (`__netlink_dump_start`, net/netlink/af_netlink.c), so lists wait for their turn.
+    turn: Arc<Semaphore>,
 }
 
 /// What the kernel refused with.
@@ -78,7 +83,8 @@ impl Socket {
                 Ok(handle)
             })
             .await?;
-        Ok(Socket { handle, fuse })
+        let turn = Arc::new(Semaphore::new(1));
+        Ok(Socket { handle, fuse, turn })
     }
 
     /// Sends a message that changes something, and waits for the kernel's acknowledgement. `flags` are added to the
@@ -103,6 +109,8 @@ impl Socket {
         &self,
         message: RouteNetlinkMessage,
     ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        // The semaphore is never closed; if it were, the kernel itself would still keep the order.
+        let _turn = self.turn.acquire().await.ok();
         let mut tries = 0;
         loop {
             match self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP).await {
