@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod host;
+pub mod live;
 pub mod memory;
 pub mod netns;
 pub mod private;

@@ -90,6 +90,8 @@ fn with_causes(error: &Error) -> String {
     text
 }
 
+const NO_REGISTRY: &str = "the engine's host cannot reach the registry; without a network, load the image with `docker load` and set `pull_policy: never`";
+
 /// A part of the engine's text, the kind of refusal that it is, and what can be done. The first that matches counts.
 const TEXTS: &[(&str, ErrorKind, Option<&str>)] = &[
     ("has active endpoints", ErrorKind::InUse, None),
@@ -240,14 +242,8 @@ const TEXTS: &[(&str, ErrorKind, Option<&str>)] = &[
         ErrorKind::Forbidden,
         Some("log in with `docker login`"),
     ),
-    (
-        "no such host",
-        ErrorKind::Unreachable,
-        Some(
-            "the registry's name does not resolve on the engine's host: without a network, load the image with `docker load` and set `pull_policy: never`",
-        ),
-    ),
-    ("connection refused", ErrorKind::Unreachable, None),
+    ("no such host", ErrorKind::Unreachable, Some(NO_REGISTRY)),
+    ("dial tcp", ErrorKind::Unreachable, Some(NO_REGISTRY)),
     ("i/o timeout", ErrorKind::Unreachable, None),
     (
         "is too new. Maximum supported API version",

@@ -27,6 +27,7 @@ pub mod volume;
 pub mod watch;
 pub mod wire;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bollard::Docker;
@@ -135,6 +136,34 @@ impl Engine {
             .await
     }
 
+    /// The addresses of a running container in a network; none where it does not run or is not there.
+    pub async fn endpoint_addresses(
+        &self,
+        container: &str,
+        network: &str,
+    ) -> Result<Vec<IpAddr>, WorldError> {
+        let found = container::inspect(self, container).await?;
+        let networks = found
+            .and_then(|found| found.network_settings?.networks)
+            .unwrap_or_default();
+        let Some(endpoint) = networks.get(network) else {
+            return Ok(Vec::new());
+        };
+        let texts = [&endpoint.ip_address, &endpoint.global_ipv6_address];
+        Ok(texts
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.parse().ok())
+            .collect())
+    }
+
+    /// The first process of a running container, by the number that the engine's host knows it by.
+    pub async fn container_process(&self, container: &str) -> Result<Option<u32>, WorldError> {
+        let found = container::inspect(self, container).await?;
+        let process = found.and_then(|found| found.state?.pid).unwrap_or(0);
+        Ok(u32::try_from(process).ok().filter(|process| *process > 0))
+    }
+
     /// The API version that is spoken.
     pub fn api(&self) -> Api {
         self.api
@@ -148,6 +177,14 @@ impl Engine {
     /// Where the engine was reached, as a URL.
     pub fn url(&self) -> String {
         self.endpoint.url()
+    }
+
+    /// The unix socket that it was reached by.
+    pub fn socket(&self) -> Option<&Path> {
+        match &self.endpoint {
+            Endpoint::Unix(path) => Some(path),
+            Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => None,
+        }
     }
 
     /// The network namespace in which the engine makes its links, as a path to open, where it is on this machine. An

@@ -1,0 +1,162 @@
+//! The live world: the engine, and the kernel of its host where that is this machine. Which of the two serves a step is
+//! told by the step's kind.
+//!
+//! The host's side is opened when it is first needed. Where it cannot be (the engine is on another machine, this user
+//! may not look into its namespace), plans without host-side steps work as ever, and the others are refused with that
+//! reason.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::OnceCell;
+
+use crate::model::name::ProjectName;
+use crate::plan::observed::{Observed, Scope};
+use crate::plan::spec::ResourceId;
+use crate::plan::step::{Milestone, Step};
+use crate::world::engine::Engine;
+use crate::world::engine::connect::Surroundings;
+use crate::world::host::{Endpoints, Host};
+use crate::world::netns::Namespace;
+use crate::world::{ErrorKind, Progress, World, WorldError};
+
+/// The engine and its host.
+pub struct Live {
+    engine: Engine,
+    /// Where the host's ledger is kept.
+    state: PathBuf,
+    /// The host, or why there is none.
+    host: OnceCell<Result<Host, String>>,
+}
+
+impl Live {
+    /// Connects to the engine that the surroundings name. `state` is the folder of the host's ledger (`/run/stack`).
+    pub async fn connect(surroundings: &Surroundings, state: PathBuf) -> Result<Live, WorldError> {
+        Ok(Live {
+            engine: Engine::connect(surroundings).await?,
+            state,
+            host: OnceCell::new(),
+        })
+    }
+
+    /// The engine, for what is asked of it directly.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The engine's host, or why it cannot be worked on from here.
+    pub async fn host(&self) -> &Result<Host, String> {
+        self.host.get_or_init(|| self.open_host()).await
+    }
+
+    async fn open_host(&self) -> Result<Host, String> {
+        let facts = self
+            .engine
+            .facts()
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some(reason) = &facts.elsewhere {
+            return Err(reason.clone());
+        }
+        let path = self
+            .engine
+            .host_namespace()
+            .ok_or("the engine's process is not on this machine")?;
+        let namespace = open_namespace(&path, self.engine.socket()).map_err(|error| {
+            format!(
+                "cannot open the engine's network namespace {}: {error}",
+                path.display()
+            )
+        })?;
+        Host::open(namespace, self.state.clone())
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The sockets of an engine that runs as the machine's own service, in the machine's own namespace.
+const MACHINES_OWN: &[&str] = &["/var/run/docker.sock", "/run/docker.sock"];
+
+/// A user who is not root may not look at the engine's process. The machine's own engine makes its links in the
+/// machine's own namespace, which is this process's too as far as an ordinary user goes; there it is read only.
+fn open_namespace(path: &Path, socket: Option<&Path>) -> io::Result<Namespace> {
+    match Namespace::at(path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && socket.is_some_and(|socket| {
+                    MACHINES_OWN.iter().any(|own| Path::new(own) == socket)
+                }) =>
+        {
+            Namespace::current()
+        }
+        other => other,
+    }
+}
+
+impl World for Live {
+    async fn observe(&self, scope: &Scope) -> Result<Observed, WorldError> {
+        if !scope.host {
+            return self.engine.observe(scope).await;
+        }
+        let host_side = async {
+            match self.host().await {
+                Err(_) => Ok(None),
+                Ok(host) => {
+                    let (facts, resources) =
+                        tokio::try_join!(host.facts(), host.observe(scope, &self.engine))?;
+                    Ok(Some((facts, resources)))
+                }
+            }
+        };
+        let (mut observed, host) = tokio::try_join!(self.engine.observe(scope), host_side)?;
+        match host {
+            Some((facts, resources)) => {
+                observed.host = Some(facts);
+                observed.resources = resources;
+            }
+            // It was tried a moment ago, so this does not wait.
+            None => observed.engine.elsewhere = self.host().await.as_ref().err().cloned(),
+        }
+        Ok(observed)
+    }
+
+    async fn change(
+        &self,
+        project: &ProjectName,
+        step: &Step,
+        progress: &dyn Progress,
+    ) -> Result<(), WorldError> {
+        if !step.id.kind.on_host() {
+            return self.engine.change(project, step, progress).await;
+        }
+        match self.host().await {
+            Ok(host) => host.change(project, step, &self.engine, progress).await,
+            Err(reason) => Err(WorldError::new(
+                ErrorKind::Unsupported,
+                format!("cannot {} {}", step.verb(), step.id),
+                reason,
+            )
+            .hint("run stack as root on the engine's own host")),
+        }
+    }
+
+    async fn wait(
+        &self,
+        _project: &ProjectName,
+        id: &ResourceId,
+        milestone: Milestone,
+    ) -> Result<(), WorldError> {
+        self.engine.wait(id, milestone).await
+    }
+}
+
+impl Endpoints for Engine {
+    async fn addresses(&self, container: &str, network: &str) -> Result<Vec<IpAddr>, WorldError> {
+        self.endpoint_addresses(container, network).await
+    }
+
+    async fn process(&self, container: &str) -> Result<Option<u32>, WorldError> {
+        self.container_process(container).await
+    }
+}
