@@ -5,6 +5,7 @@ pub mod check;
 pub mod desired;
 pub mod diff;
 pub mod graph;
+pub mod machine;
 pub mod observed;
 pub mod spec;
 pub mod step;

@@ -1,9 +1,10 @@
 //! The kernel: which kinds of links it makes, and the settings that decide whether packets go anywhere.
 
-use crate::doctor::facts::{Facts, Support};
+use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Fix, Severity};
 use crate::model::network::{Driver, Parent};
 use crate::model::stack::Stack;
+use crate::plan::machine::Support;
 
 /// Asks what there is to ask about the kernel.
 pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {

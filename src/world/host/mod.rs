@@ -12,6 +12,7 @@ pub mod fuse;
 pub mod ledger;
 mod link;
 mod lookup;
+pub mod machine;
 pub mod message;
 mod observe;
 pub mod packet;

@@ -1,0 +1,223 @@
+//! What the machine is: firmware, kernel, settings, processes, and which kinds of links the kernel makes. Reads, and
+//! tries in a namespace that is thrown away; changes nothing that stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::InfoKind;
+
+use crate::model::address::VlanId;
+use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
+use crate::plan::machine::{Machine, Support};
+use crate::plan::spec::ShimKind;
+use crate::world::host::fuse::Fuse;
+use crate::world::host::message;
+use crate::world::host::socket::{NetlinkError, Socket};
+use crate::world::host::table;
+use crate::world::netns::Namespace;
+
+/// The processes of which the doctor's rules speak, as the kernel keeps their names.
+const MANAGERS: &[&str] = &[
+    "NetworkManager",
+    "systemd-network",
+    "firewalld",
+    "dhcpcd",
+    "connmand",
+];
+
+/// Settings of the host's namespace that the rules read.
+const SETTINGS: &[&str] = &[
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/all/arp_ignore",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/all/disable_ipv6",
+    "net/bridge/bridge-nf-call-iptables",
+];
+
+/// Looks at the machine, and at the settings of one namespace of it.
+pub async fn machine(namespace: &Namespace) -> io::Result<Machine> {
+    let sysctls = namespace.enter(|| Ok(settings())).await?;
+    let text = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
+    Ok(Machine {
+        kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
+        vendor: text("/sys/class/dmi/id/sys_vendor").filter(|text| !text.is_empty()),
+        product: text("/sys/class/dmi/id/product_name").filter(|text| !text.is_empty()),
+        kinds: kinds().await.unwrap_or_default(),
+        sysctls,
+        processes: processes(Path::new("/proc")),
+        ufw_enabled: text("/etc/ufw/ufw.conf")
+            .is_some_and(|text| text.lines().any(|line| line.trim() == "ENABLED=yes")),
+        unmanaged: unmanaged(Path::new("/etc/NetworkManager")),
+        dropping_chains: Vec::new(),
+    })
+}
+
+fn settings() -> BTreeMap<String, String> {
+    let read = |path: &&str| {
+        let value = fs::read_to_string(Path::new("/proc/sys").join(path)).ok()?;
+        Some((path.replace('/', "."), value.trim().to_owned()))
+    };
+    SETTINGS.iter().filter_map(read).collect()
+}
+
+/// Which of the managers run, by the kernel's names for their processes.
+fn processes(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_process = entry
+            .file_name()
+            .to_string_lossy()
+            .bytes()
+            .all(|byte| byte.is_ascii_digit());
+        if !is_process {
+            continue;
+        }
+        if let Ok(name) = fs::read_to_string(entry.path().join("comm")) {
+            if MANAGERS.contains(&name.trim()) {
+                found.insert(name.trim().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The values of `unmanaged-devices` in NetworkManager's settings.
+fn unmanaged(folder: &Path) -> Vec<String> {
+    let parts = fs::read_dir(folder.join("conf.d"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let files = parts.chain([folder.join("NetworkManager.conf")]);
+    let texts: Vec<String> = files
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    lines
+        .filter_map(|line| line.trim().strip_prefix("unmanaged-devices"))
+        .map(|rest| rest.trim_start_matches(['=', '+', ' ']).to_owned())
+        .collect()
+}
+
+/// Tries each kind in a namespace of its own, which takes what was made with it when it goes.
+async fn kinds() -> io::Result<BTreeMap<String, Support>> {
+    let namespace = tokio::task::spawn_blocking(Namespace::fresh)
+        .await
+        .map_err(io::Error::other)??;
+    let socket = Socket::open(&namespace, Fuse::default()).await?;
+    let mut kinds = BTreeMap::new();
+    let made = |result: Result<(), NetlinkError>| match result {
+        Ok(()) => Support::Yes,
+        Err(error) => Support::No(error.errno.desc().to_owned()),
+    };
+    for (word, kind) in [
+        ("bridge", InfoKind::Bridge),
+        ("dummy", InfoKind::Dummy),
+        ("veth", InfoKind::Veth),
+    ] {
+        let message = message::make(&format!("try-{word}"), kind, None);
+        let result = make(&socket, message).await;
+        kinds.insert(word.to_owned(), made(result));
+    }
+    // Something to sit on: the pair that was just made.
+    let links = table::links(&socket).await.unwrap_or_default();
+    let Some(base) = links
+        .iter()
+        .find(|link| link.name == "try-veth")
+        .map(|link| link.index)
+    else {
+        return Ok(kinds);
+    };
+    let children = [
+        ("macvlan", ShimKind::Macvlan(MacvlanMode::Bridge)),
+        (
+            "ipvlan",
+            ShimKind::Ipvlan(IpvlanMode::L2, IpvlanFlag::Bridge),
+        ),
+    ];
+    for (word, kind) in children {
+        let result = make(
+            &socket,
+            message::make_child(&format!("try-{word}"), base, kind, None),
+        )
+        .await;
+        kinds.insert(word.to_owned(), made(result));
+        // A parent takes only one kind, so it is let go before the next is tried.
+        let links = table::links(&socket).await.unwrap_or_default();
+        if let Some(child) = links.iter().find(|link| link.name == format!("try-{word}")) {
+            let gone = RouteNetlinkMessage::DelLink(message::link(child.index));
+            socket
+                .act(gone, 0)
+                .await
+                .map_err(|error| io::Error::from(error.errno))?;
+        }
+    }
+    if let Ok(id) = VlanId::try_from(7) {
+        let result = make(&socket, message::make_vlan("try-vlan", base, id)).await;
+        kinds.insert("vlan".to_owned(), made(result));
+    }
+    Ok(kinds)
+}
+
+async fn make(
+    socket: &Socket,
+    message: netlink_packet_route::link::LinkMessage,
+) -> Result<(), NetlinkError> {
+    socket
+        .act(
+            RouteNetlinkMessage::NewLink(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{kinds, processes, unmanaged};
+    use crate::plan::machine::Support;
+    use std::fs;
+
+    #[test]
+    fn managers_are_known_by_their_processes_and_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        for (pid, name) in [
+            ("1", "systemd\n"),
+            ("20", "NetworkManager\n"),
+            ("x", "firewalld\n"),
+        ] {
+            fs::create_dir(folder.path().join(pid)).unwrap();
+            fs::write(folder.path().join(pid).join("comm"), name).unwrap();
+        }
+        assert_eq!(
+            processes(folder.path()).into_iter().collect::<Vec<_>>(),
+            ["NetworkManager"]
+        );
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(
+            folder.path().join("conf.d/a.conf"),
+            "[keyfile]\nunmanaged-devices=interface-name:shim-*\n",
+        )
+        .unwrap();
+        assert_eq!(unmanaged(folder.path()), ["interface-name:shim-*"]);
+    }
+
+    #[tokio::test]
+    async fn the_kernel_is_asked_by_trying() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: not root");
+            return;
+        }
+        let kinds = kinds().await.unwrap();
+        assert_eq!(kinds.get("veth"), Some(&Support::Yes));
+        assert!(kinds.contains_key("ipvlan") && kinds.contains_key("vlan"));
+    }
+}
