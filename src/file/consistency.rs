@@ -1,7 +1,7 @@
 //! What must agree within the document for a stack to make sense at all: references that lead somewhere, keys that
 //! exclude each other, dependencies without a circle. Checks of addresses and networks are elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -17,10 +17,18 @@ pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
         .get("services")
         .and_then(Node::as_mapping)
         .unwrap_or(&empty);
+    // What was told about an image or build must not be followed by "has neither an image nor a build context".
+    let paths = told.iter().filter_map(|one| one.path.as_deref());
+    let mistaken: HashSet<String> = paths
+        .filter_map(|path| path.strip_prefix("services.")?.split_once(&['.', '['][..]))
+        .filter(|(_, rest)| rest.starts_with("image") || rest.starts_with("build"))
+        .map(|(name, _)| name.to_owned())
+        .collect();
     let mut checker = Checker {
         root,
         services,
         inactive,
+        mistaken,
         told,
     };
     for entry in services.iter() {
@@ -35,6 +43,8 @@ struct Checker<'a> {
     root: &'a Node,
     services: &'a Mapping,
     inactive: &'a Inactive,
+    /// Services with a mistake in their image or build.
+    mistaken: HashSet<String>,
     told: &'a mut Diagnostics,
 }
 
@@ -73,6 +83,7 @@ impl Checker<'_> {
         if text(service, "image").is_none()
             && service.get("build").is_none()
             && service.get("provider").is_none()
+            && !self.mistaken.contains(name)
         {
             let message =
                 format!("service \"{name}\" has neither an image nor a build context specified");

@@ -55,9 +55,10 @@ impl Document {
         let mut place = None;
         for step in path {
             let next = match (node.as_mapping(), node.as_sequence()) {
-                (Some(mapping), _) => mapping
-                    .entry(step)
-                    .map(|entry| (&entry.node, entry.key_span)),
+                (Some(mapping), _) => match mapping.entry(step) {
+                    Some(entry) => Some((&entry.node, entry.key_span)),
+                    None => driver_option(node, step).map(|node| (node, node.span)),
+                },
                 (_, Some(items)) => step
                     .parse()
                     .ok()
@@ -82,5 +83,18 @@ impl Document {
             .iter()
             .try_fold(&self.root, |node, step| node.get(step))?;
         node.as_mapping()?.entry(last).map(|entry| entry.key_span)
+    }
+}
+
+/// Where a setting of ours is written as an option of the driver.
+fn driver_option<'a>(network: &'a Node, key: &str) -> Option<&'a Node> {
+    let options = network.get("driver_opts")?;
+    match key {
+        "parent" => options.get("parent"),
+        "mode" => options
+            .get("macvlan_mode")
+            .or_else(|| options.get("ipvlan_mode")),
+        "flag" => options.get("ipvlan_flag"),
+        _ => None,
     }
 }

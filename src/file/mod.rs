@@ -7,6 +7,7 @@
 //! door.
 
 pub mod active;
+pub mod bind;
 pub mod consistency;
 pub mod defaults;
 pub mod discover;
@@ -46,11 +47,14 @@ use crate::file::load::{Input, Loader};
 use crate::file::request::{Check, EnvFiles, Form, Request, Resources, Text};
 use crate::file::shape::Variables;
 use crate::file::tree::{Node, Path, Value};
+use crate::model::stack::Stack;
 use crate::source::{SourceId, Sources};
 
 /// What came of a request.
 #[derive(Debug)]
 pub struct Reading {
+    /// The stack; none where there is an error.
+    pub stack: Option<Stack>,
     /// The canonical document; there is one even where there are mistakes, as far as it could be understood.
     pub document: Document,
     pub sources: Sources,
@@ -129,6 +133,13 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
     document.environment_files = environment_files;
     document.variables = request.variables;
     finish(&mut loader, request, &mut document, &environment);
+    let mut stack = None;
+    if request.consistency == Check::Full
+        && request.form == Form::Normal
+        && request.variables == Variables::FilledIn
+    {
+        stack = bind::stack(&document, &environment, &mut loader.told);
+    }
     loader.interpolations.tell_unset(&mut loader.told);
     notes::add(
         &mut loader.told,
@@ -138,6 +149,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
     );
     loader.told.sort();
     Reading {
+        stack: stack.filter(|_| !loader.told.has_errors()),
         document,
         sources: loader.sources,
         diagnostics: loader.told,

@@ -61,7 +61,7 @@ impl Shaper<'_> {
                 format!("this is {}", node.kind()),
             );
         let written = self.sources.slice(node.span);
-        if wanted.starts_with("a string") && node.scalar_text().is_some() && !written.is_empty() {
+        if wanted == "a string" && node.scalar_text().is_some() && !written.is_empty() {
             diagnostic = diagnostic.hint(format!("write it in quotes: \"{written}\""));
         } else if node.is_null() {
             diagnostic = diagnostic.hint("give the key a value, or remove it");
@@ -718,8 +718,7 @@ impl Shaper<'_> {
     ) -> Option<Vec<Node>> {
         let text: Arc<str> = match (&node.value, form) {
             (Value::Mapping(_), _) => return self.object(node, shape, path).map(|node| vec![node]),
-            (Value::Bool(true), ShortForm::Switch) => return Some(vec![Node::mapping(node.span)]),
-            (Value::Bool(false), ShortForm::Switch) => return Some(vec![node]),
+            (Value::Bool(_), ShortForm::Switch) => return Some(vec![node]),
             (Value::Text(text), ShortForm::Switch) if value::boolean(text).is_some() => {
                 let yes = self.boolean(node, path)?;
                 return self.short(yes, form, shape, path);

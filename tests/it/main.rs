@@ -3,3 +3,4 @@
 mod apply;
 mod corpus;
 mod plan;
+mod reader;

@@ -178,7 +178,7 @@ pub enum ShortForm {
     Device,
     /// `all`, which is a list of one request for all.
     Gpus,
-    /// The same mapping or one of its keys as a boolean: `true` is the mapping with nothing in it.
+    /// A boolean: `true` is the mapping with nothing in it, `false` is none.
     Switch,
 }
 
