@@ -13,7 +13,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{
-    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, IpVlanFlags, IpVlanMode,
+    AfSpecBridge, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridgePort, InfoData, InfoIpVlan,
+    InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, InfoVlan, IpVlanFlags, IpVlanMode,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::neighbour::{
@@ -229,6 +230,70 @@ pub fn lookup(destination: IpAddr) -> RouteMessage {
     message
         .attributes
         .push(RouteAttribute::Destination(destination.into()));
+    message
+}
+
+/// How a bridge treats one port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortSettings {
+    /// Frames may leave by the port they came in.
+    pub hairpin: bool,
+    /// The senders of frames are remembered.
+    pub learning: bool,
+    /// Frames to unknown addresses are sent here too.
+    pub flood: bool,
+}
+
+impl PortSettings {
+    /// What the kernel tells of a port; what it does not tell is as on a new one.
+    pub fn of(told: &[InfoBridgePort]) -> PortSettings {
+        let mut settings = PortSettings {
+            hairpin: false,
+            learning: true,
+            flood: true,
+        };
+        for setting in told {
+            match setting {
+                InfoBridgePort::HairpinMode(on) => settings.hairpin = *on,
+                InfoBridgePort::Learning(on) => settings.learning = *on,
+                InfoBridgePort::UnicastFlood(on) => settings.flood = *on,
+                _ => {}
+            }
+        }
+        settings
+    }
+}
+
+/// Sets how a bridge treats one of its ports; to be sent as `RTM_NEWLINK`, as `RTM_SETLINK` does not look at it.
+pub fn port(index: u32, settings: PortSettings) -> LinkMessage {
+    let PortSettings {
+        hairpin,
+        learning,
+        flood,
+    } = settings;
+    let data = vec![
+        InfoBridgePort::HairpinMode(hairpin),
+        InfoBridgePort::Learning(learning),
+        InfoBridgePort::UnicastFlood(flood),
+    ];
+    set(
+        index,
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(data)),
+        ]),
+    )
+}
+
+/// A VLAN of a bridge's port: set with `RTM_SETLINK`, taken away with `RTM_DELLINK`.
+pub fn port_vlan(index: u32, vlan: u16, flags: BridgeVlanInfoFlags) -> LinkMessage {
+    let mut message = link(index);
+    message.header.interface_family = AddressFamily::Bridge;
+    message
+        .attributes
+        .push(LinkAttribute::AfSpecBridge(vec![AfSpecBridge::VlanInfo(
+            BridgeVlanInfo { flags, vid: vlan },
+        )]));
     message
 }
 

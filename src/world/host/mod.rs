@@ -9,11 +9,13 @@ mod birth;
 mod claim;
 mod error;
 pub mod fuse;
+mod lan;
 pub mod ledger;
 mod link;
 mod lookup;
 pub mod machine;
 pub mod message;
+pub mod nftables;
 mod observe;
 pub mod packet;
 mod shim;
@@ -156,10 +158,12 @@ impl Host {
             (State::Present(spec), _) => match spec.as_ref() {
                 Spec::Shim(spec) => shim::make(self, project, spec, progress).await,
                 Spec::Link(spec) => link::make(self, project, spec).await,
+                Spec::Lan(spec) => lan::make(self, project, spec, progress).await,
                 _ => Err(misplaced(step)),
             },
             (State::Absent, Some(spec)) => match spec.as_ref() {
                 Spec::Shim(_) | Spec::Link(_) => link::remove(self, project, &step.id).await,
+                Spec::Lan(spec) => lan::remove(self, project, &step.id, Some(spec)).await,
                 _ => Err(misplaced(step)),
             },
             (State::Absent, None) => Ok(()),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -20,10 +21,11 @@ use crate::world::host::fuse::Fuse;
 use crate::world::host::message::{self, Routed, VethEnd};
 use crate::world::host::socket::{NetlinkError, Socket};
 use crate::world::host::{Endpoints, Host};
-use crate::world::netns::Namespace;
+use crate::world::netns::{self, Namespace};
 use crate::world::{Progress, WorldError};
 
 pub struct Bed {
+    pub project: ProjectName,
     pub host: Host,
     pub peer: Station,
     pub folder: tempfile::TempDir,
@@ -125,8 +127,23 @@ impl Station {
     }
 }
 
-pub fn project() -> ProjectName {
-    "lab".parse().unwrap()
+/// A project that no other test and no other run has, so that its named namespaces are its own.
+fn project() -> ProjectName {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("t{}x{number}", std::process::id()).parse().unwrap()
+}
+
+/// A failed test leaves no names behind.
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let prefix = format!("{}-", self.project);
+        for name in netns::names().unwrap_or_default() {
+            if name.starts_with(&prefix) {
+                let _ = netns::unbind(&name);
+            }
+        }
+    }
 }
 
 impl Bed {
@@ -166,11 +183,25 @@ impl Bed {
             station.up(station.index(link).await).await;
             station.give(link, six).await;
         }
+        // The kernel gives a link its link-local address when it has seen the carrier, a little later.
+        for _ in 0..500 {
+            let links = crate::world::host::table::links(&host.socket)
+                .await
+                .unwrap();
+            if links
+                .iter()
+                .any(|link| link.name == "p0" && link.addresses.len() == 3)
+            {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+        }
         let folder = tempfile::tempdir().unwrap();
         let opened = Host::open(host.namespace.clone(), folder.path().to_owned())
             .await
             .unwrap();
         Some(Bed {
+            project: project(),
             host: opened,
             peer,
             folder,
@@ -223,7 +254,7 @@ impl Bed {
             farewell: false,
         };
         self.host
-            .change(&project(), &step, &self.engine, &self.told)
+            .change(&self.project, &step, &self.engine, &self.told)
             .await
     }
 
@@ -239,7 +270,7 @@ impl Bed {
 
     pub async fn observe(&self) -> BTreeMap<ResourceId, FoundResource> {
         let scope = Scope {
-            project: project(),
+            project: self.project.clone(),
             images: Vec::new(),
             doors: Vec::new(),
             attachments: BTreeMap::new(),

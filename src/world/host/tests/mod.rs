@@ -2,4 +2,5 @@
 //! link kind the kernel does not have prints `skipped: REASON`.
 
 mod bed;
+mod lan;
 mod shim;
