@@ -5,20 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigCgroupnsModeEnum, HostConfigIsolationEnum, HostConfigLogConfig, NetworkingConfig,
-    PortBinding, ResourcesBlkioWeightDevice, ResourcesUlimits,
-    RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum, ThrottleDevice,
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding,
 };
 
-use crate::model::container::{
-    Blkio, ContainerConfig, Device, DeviceRequest, Healthcheck, Logging, Resources, RestartPolicy,
-    Ulimit,
-};
+use crate::model::container::ContainerConfig;
 use crate::model::port::{ExposedPort, PublishedPort};
 use crate::plan::spec::{AttachmentSpec, ContainerNetwork, ContainerSpec, NamespaceRef};
 use crate::world::WorldError;
 use crate::world::engine::endpoint::{self, settings};
+use crate::world::engine::limit::{
+    cgroup_namespace, device, device_request, filled, health_config, isolation_of, limits,
+    log_config, restart_policy,
+};
 use crate::world::engine::mount::{self, Mounted};
 use crate::world::engine::old::TooOld;
 use crate::world::engine::wire::Api;
@@ -188,15 +186,6 @@ pub fn making(
     })
 }
 
-/// A collection, or none where it is empty: the engine then uses its own default.
-fn filled<C>(collection: C) -> Option<C>
-where
-    for<'a> &'a C: IntoIterator,
-{
-    let empty = (&collection).into_iter().next().is_none();
-    (!empty).then_some(collection)
-}
-
 struct Joined {
     mode: String,
     links: Vec<String>,
@@ -287,10 +276,6 @@ fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn nanoseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
 /// The engine drops a binding whose port is not exposed, without a word, so published ports are exposed as well.
 fn exposed(ports: &[PublishedPort], expose: &[ExposedPort]) -> Vec<String> {
     let mut all: Vec<String> = ports
@@ -329,185 +314,6 @@ fn bindings(ports: &[PublishedPort]) -> HashMap<String, Option<Vec<PortBinding>>
     bindings
 }
 
-fn restart_policy(policy: &RestartPolicy) -> EngineRestartPolicy {
-    let (name, retries) = match policy {
-        RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
-        RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
-        RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
-        RestartPolicy::OnFailure(retries) => (RestartPolicyNameEnum::ON_FAILURE, *retries),
-    };
-    EngineRestartPolicy {
-        name: Some(name),
-        maximum_retry_count: retries,
-    }
-}
-
-fn health_config(check: &Healthcheck, old: &TooOld) -> Result<HealthConfig, WorldError> {
-    let Healthcheck {
-        test,
-        interval,
-        timeout,
-        retries,
-        start_period,
-        start_interval,
-    } = check;
-    if start_interval.is_some() {
-        old.needs((1, 44), "25.0", "`healthcheck: start_interval`")?;
-    }
-    Ok(HealthConfig {
-        test: filled(test.clone()),
-        interval: interval.map(nanoseconds),
-        timeout: timeout.map(nanoseconds),
-        retries: *retries,
-        start_period: start_period.map(nanoseconds),
-        start_interval: start_interval.map(nanoseconds),
-    })
-}
-
-fn log_config(logging: &Logging) -> HostConfigLogConfig {
-    let Logging { driver, options } = logging;
-    HostConfigLogConfig {
-        typ: driver.clone(),
-        config: filled(options.clone().into_iter().collect()),
-    }
-}
-
-fn cgroup_namespace(word: &str) -> HostConfigCgroupnsModeEnum {
-    match word {
-        "host" => HostConfigCgroupnsModeEnum::HOST,
-        "private" => HostConfigCgroupnsModeEnum::PRIVATE,
-        _ => HostConfigCgroupnsModeEnum::EMPTY,
-    }
-}
-
-fn isolation_of(word: &str) -> HostConfigIsolationEnum {
-    match word {
-        "process" => HostConfigIsolationEnum::PROCESS,
-        "hyperv" => HostConfigIsolationEnum::HYPERV,
-        _ => HostConfigIsolationEnum::DEFAULT,
-    }
-}
-
-fn device(device: &Device) -> DeviceMapping {
-    let Device {
-        source,
-        target,
-        permissions,
-    } = device;
-    DeviceMapping {
-        path_on_host: Some(source.clone()),
-        path_in_container: Some(target.clone()),
-        cgroup_permissions: Some(permissions.clone()),
-    }
-}
-
-fn device_request(request: &DeviceRequest) -> bollard::models::DeviceRequest {
-    let DeviceRequest {
-        driver,
-        count,
-        device_ids,
-        capabilities,
-        options,
-    } = request;
-    bollard::models::DeviceRequest {
-        driver: driver.clone(),
-        count: *count,
-        device_ids: filled(device_ids.clone()),
-        // All of one list must be there; the lists are alternatives.
-        capabilities: filled(capabilities.clone()).map(|all| vec![all]),
-        options: filled(options.clone().into_iter().collect()),
-    }
-}
-
-fn limits(resources: &Resources) -> HostConfig {
-    let Resources {
-        nano_cpus,
-        cpu_shares,
-        cpu_period,
-        cpu_quota,
-        cpu_rt_period,
-        cpu_rt_runtime,
-        cpuset,
-        cpu_count,
-        cpu_percent,
-        memory,
-        memory_reservation,
-        memory_swap,
-        memory_swappiness,
-        oom_kill_disable,
-        oom_score_adj,
-        pids_limit,
-        shm_size,
-        ulimits,
-        blkio,
-    } = resources;
-    let ulimit = |(name, limit): (&String, &Ulimit)| ResourcesUlimits {
-        name: Some(name.clone()),
-        soft: Some(limit.soft),
-        hard: Some(limit.hard),
-    };
-    HostConfig {
-        nano_cpus: *nano_cpus,
-        cpu_shares: *cpu_shares,
-        cpu_period: *cpu_period,
-        cpu_quota: *cpu_quota,
-        cpu_realtime_period: *cpu_rt_period,
-        cpu_realtime_runtime: *cpu_rt_runtime,
-        cpuset_cpus: cpuset.clone(),
-        cpu_count: *cpu_count,
-        // The engine takes whole percents (Windows engines only).
-        cpu_percent: cpu_percent.map(|percent| percent.round() as i64),
-        memory: *memory,
-        memory_reservation: *memory_reservation,
-        memory_swap: *memory_swap,
-        memory_swappiness: *memory_swappiness,
-        oom_kill_disable: *oom_kill_disable,
-        oom_score_adj: *oom_score_adj,
-        pids_limit: *pids_limit,
-        shm_size: *shm_size,
-        ulimits: filled(ulimits.iter().map(ulimit).collect()),
-        ..blkio.as_ref().map(blkio_limits).unwrap_or_default()
-    }
-}
-
-fn blkio_limits(blkio: &Blkio) -> HostConfig {
-    let Blkio {
-        weight,
-        weight_device,
-        device_read_bps,
-        device_read_iops,
-        device_write_bps,
-        device_write_iops,
-    } = blkio;
-    let throttle = |list: &[(String, i64)]| {
-        filled(
-            list.iter()
-                .map(|(path, rate)| ThrottleDevice {
-                    path: Some(path.clone()),
-                    rate: Some(*rate),
-                })
-                .collect::<Vec<_>>(),
-        )
-    };
-    HostConfig {
-        blkio_weight: *weight,
-        blkio_weight_device: filled(
-            weight_device
-                .iter()
-                .map(|(path, weight)| ResourcesBlkioWeightDevice {
-                    path: Some(path.clone()),
-                    weight: Some(usize::from(*weight)),
-                })
-                .collect(),
-        ),
-        blkio_device_read_bps: throttle(device_read_bps),
-        blkio_device_read_iops: throttle(device_read_iops),
-        blkio_device_write_bps: throttle(device_write_bps),
-        blkio_device_write_iops: throttle(device_write_iops),
-        ..HostConfig::default()
-    }
-}
-
 /// Replaces the path of a seccomp profile by the profile, as the engine wants it.
 pub fn inline_profiles(body: &mut ContainerCreateBody, act: &str) -> Result<(), WorldError> {
     let options = body
@@ -541,3 +347,6 @@ pub fn inline_profiles(body: &mut ContainerCreateBody, act: &str) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,25 @@
-//! Containers: from absent to running and back, parked and brought back. What a create request looks like is in
-//! [`crate::world::engine::body`].
+//! Containers: which transition a step asks for, and those that make and start one. What a create request looks like is
+//! in [`crate::world::engine::body`]; what is done to containers that are there in [`crate::world::engine::existing`].
 //!
 //! Every transition can be repeated, and can be done to what a cut off transition left. A container that is not the
 //! project's is never touched: by name it is only taken for ours where its labels say so.
 
 use std::collections::{BTreeSet, HashMap};
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
 };
-use futures_util::StreamExt;
 
 use crate::model::mark;
 use crate::model::name::ProjectName;
-use crate::model::service::Hook;
 use crate::plan::spec::{ContainerNetwork, ContainerSpec, Spec};
 use crate::plan::step::{State, Step};
 use crate::world::engine::Engine;
 use crate::world::engine::body;
 use crate::world::engine::endpoint;
-use crate::world::engine::error::{absent_is_fine, is_name_conflict, refused, status};
+use crate::world::engine::error::{is_name_conflict, refused, status};
+use crate::world::engine::existing::Located;
 use crate::world::engine::owner::{self, Owner};
 use crate::world::engine::{archive, hook, network};
 use crate::world::{ErrorKind, Progress, WorldError};
@@ -83,7 +80,8 @@ fn as_new(spec: &Spec) -> Result<&ContainerSpec, WorldError> {
     }
 }
 
-fn name_of(spec: &Spec) -> &str {
+/// The name of the container that a spec is about.
+pub(in crate::world::engine) fn name_of(spec: &Spec) -> &str {
     match spec {
         Spec::Container(spec) => &spec.name,
         Spec::Existing(spec) => &spec.name,
@@ -92,62 +90,18 @@ fn name_of(spec: &Spec) -> &str {
 }
 
 /// What the engine takes for the container: its id where that is known.
-fn reference(spec: &Spec) -> &str {
+pub(in crate::world::engine) fn reference(spec: &Spec) -> &str {
     match spec {
         Spec::Existing(spec) => &spec.engine_id,
         _ => name_of(spec),
     }
 }
 
-fn pre_stop(spec: &Spec) -> &[Hook] {
-    match spec {
-        Spec::Container(spec) => &spec.pre_stop,
-        Spec::Existing(spec) => &spec.pre_stop,
-        _ => &[],
-    }
-}
-
-/// Seconds before a stop becomes a kill; none leaves it to the container's own setting.
-fn stop_timeout(spec: &Spec) -> Option<u32> {
-    match spec {
-        Spec::Existing(spec) => spec.stop_timeout,
-        _ => None,
-    }
-}
-
-/// A container that is there.
-struct Located {
-    id: String,
-    name: String,
-    runs: bool,
-}
-
-impl Located {
-    fn of(container: ContainerInspectResponse) -> Located {
-        let status = container.state.and_then(|state| state.status);
-        Located {
-            id: container.id.unwrap_or_default(),
-            name: container
-                .name
-                .unwrap_or_default()
-                .trim_start_matches('/')
-                .to_owned(),
-            runs: matches!(
-                status,
-                Some(
-                    ContainerStateStatusEnum::RUNNING
-                        | ContainerStateStatusEnum::PAUSED
-                        | ContainerStateStatusEnum::RESTARTING
-                )
-            ),
-        }
-    }
-}
-
-struct Doer<'a> {
-    engine: &'a Engine,
-    project: &'a ProjectName,
-    progress: &'a dyn Progress,
+/// Whoever changes a container of a project.
+pub(in crate::world::engine) struct Doer<'a> {
+    pub engine: &'a Engine,
+    pub project: &'a ProjectName,
+    pub progress: &'a dyn Progress,
 }
 
 impl Doer<'_> {
@@ -329,192 +283,20 @@ impl Doer<'_> {
         }
         Ok(())
     }
-
-    async fn stop(&self, spec: &Spec) -> Result<(), WorldError> {
-        match self.locate(spec).await? {
-            Some(found) if found.runs => self.stop_by(&found.id, spec).await,
-            _ => Ok(()),
-        }
-    }
-
-    async fn stop_by(&self, id: &str, spec: &Spec) -> Result<(), WorldError> {
-        for hook in pre_stop(spec) {
-            // A hook that fails must not keep a container from stopping.
-            if let Err(error) = hook::run(self.engine, id, name_of(spec), hook, self.progress).await
-            {
-                self.progress.warn(&error.to_string());
-            }
-        }
-        let mut options = StopContainerOptionsBuilder::new();
-        if let Some(seconds) = stop_timeout(spec) {
-            options = options.t(i32::try_from(seconds).unwrap_or(i32::MAX));
-        }
-        let stopped = self
-            .engine
-            .patient()
-            .stop_container(id, Some(options.build()))
-            .await;
-        absent_is_fine(stopped)
-            .map_err(|error| refused(format!("cannot stop container `{}`", name_of(spec)), error))
-    }
-
-    async fn remove(&self, spec: &Spec) -> Result<(), WorldError> {
-        let volumes = match spec {
-            Spec::Existing(existing) => existing.remove_volumes,
-            // What this run made is taken back with the anonymous volumes that came with it.
-            _ => true,
-        };
-        let kill = stop_timeout(spec) == Some(0) && pre_stop(spec).is_empty();
-        match spec {
-            // An id can only mean the one container, so it is not looked at before.
-            Spec::Existing(existing) => {
-                if !kill {
-                    self.stop_by(&existing.engine_id, spec).await?;
-                }
-                self.delete(&existing.engine_id, &existing.name, volumes)
-                    .await
-            }
-            _ => match self.locate(spec).await? {
-                None => Ok(()),
-                Some(found) => {
-                    if found.runs {
-                        self.stop_by(&found.id, spec).await?;
-                    }
-                    self.delete(&found.id, &found.name, volumes).await
-                }
-            },
-        }
-    }
-
-    async fn delete(&self, id: &str, name: &str, volumes: bool) -> Result<(), WorldError> {
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(volumes)
-            .build();
-        match absent_is_fine(
-            self.engine
-                .patient()
-                .remove_container(id, Some(options))
-                .await,
-        ) {
-            Ok(()) => Ok(()),
-            Err(error) if error.to_string().contains("is already in progress") => {
-                let options = WaitContainerOptionsBuilder::new()
-                    .condition("removed")
-                    .build();
-                // Gone is what is waited for; how the wait ends does not matter.
-                let _ = self
-                    .engine
-                    .patient()
-                    .wait_container(id, Some(options))
-                    .next()
-                    .await;
-                Ok(())
-            }
-            Err(error) => Err(refused(format!("cannot remove container `{name}`"), error)),
-        }
-    }
-
-    async fn park(&self, spec: &Spec) -> Result<(), WorldError> {
-        let act = || format!("cannot park container `{}`", name_of(spec));
-        let Some(found) = self.locate(spec).await? else {
-            return Err(WorldError::new(
-                ErrorKind::Missing,
-                act(),
-                "it is not there",
-            ));
-        };
-        if found.runs {
-            self.stop_by(&found.id, spec).await?;
-        }
-        self.rename(&found, &mark::parked_name(&found.id, name_of(spec)), act)
-            .await
-    }
-
-    /// Gives a parked container its name back; its id.
-    async fn restore(&self, spec: &Spec) -> Result<String, WorldError> {
-        let act = || format!("cannot bring container `{}` back", name_of(spec));
-        let Some(found) = self.locate(spec).await? else {
-            return Err(WorldError::new(
-                ErrorKind::Missing,
-                act(),
-                "it is not there any more",
-            ));
-        };
-        self.rename(&found, name_of(spec), act).await?;
-        Ok(found.id)
-    }
-
-    async fn rename(
-        &self,
-        found: &Located,
-        name: &str,
-        act: impl Fn() -> String,
-    ) -> Result<(), WorldError> {
-        if found.name == name {
-            return Ok(());
-        }
-        let options = RenameContainerOptionsBuilder::new().name(name).build();
-        self.engine
-            .docker()
-            .rename_container(&found.id, options)
-            .await
-            .map_err(|error| refused(act(), error))
-    }
-
-    /// The container that the spec means: by id; or by name or parked name, if it was made from this very spec.
-    async fn locate(&self, spec: &Spec) -> Result<Option<Located>, WorldError> {
-        let Spec::Container(spec) = spec else {
-            return Ok(inspect(self.engine, reference(spec))
-                .await?
-                .map(Located::of));
-        };
-        let ours = |labels: &HashMap<String, String>| {
-            owner::is_of(labels, self.project)
-                && labels.get(mark::HASH).map(String::as_str) == Some(hash_of(spec))
-        };
-        if let Some(container) = inspect(self.engine, &spec.name).await?
-            && ours(&labels_of(&container))
-        {
-            return Ok(Some(Located::of(container)));
-        }
-        let label = format!("{}={}", mark::PROJECT, self.project);
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&HashMap::from([("label", vec![label.as_str()])]))
-            .build();
-        let containers = self
-            .engine
-            .docker()
-            .list_containers(Some(options))
-            .await
-            .map_err(|error| {
-                refused(format!("cannot look for container `{}`", spec.name), error)
-            })?;
-        let parked = containers.into_iter().find(|container| {
-            let id = container.id.as_deref().unwrap_or_default();
-            let was = container
-                .names
-                .iter()
-                .flatten()
-                .find_map(|name| mark::unparked_name(id, name.trim_start_matches('/')));
-            was == Some(&spec.name) && container.labels.as_ref().is_some_and(ours)
-        });
-        match parked.and_then(|container| container.id) {
-            None => Ok(None),
-            Some(id) => Ok(inspect(self.engine, &id).await?.map(Located::of)),
-        }
-    }
 }
 
-fn hash_of(spec: &ContainerSpec) -> &str {
+/// The hash of the spec, as its labels have it.
+pub(in crate::world::engine) fn hash_of(spec: &ContainerSpec) -> &str {
     spec.labels
         .get(mark::HASH)
         .map(String::as_str)
         .unwrap_or_default()
 }
 
-fn labels_of(container: &ContainerInspectResponse) -> HashMap<String, String> {
+/// The labels of a container.
+pub(in crate::world::engine) fn labels_of(
+    container: &ContainerInspectResponse,
+) -> HashMap<String, String> {
     container
         .config
         .as_ref()
