@@ -25,6 +25,7 @@ pub mod observe;
 pub mod old;
 pub mod owner;
 pub mod reference;
+pub mod talk;
 pub mod volume;
 pub mod watch;
 pub mod wire;

@@ -1,0 +1,68 @@
+//! What happens to containers, as the engine tells it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::query_parameters::EventsOptions;
+use futures_util::{Stream, StreamExt};
+
+use crate::model::mark;
+use crate::model::name::ProjectName;
+use crate::world::WorldError;
+use crate::world::engine::Engine;
+use crate::world::engine::error::refused;
+
+/// One event of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Happening {
+    /// `start`, `die`, `health_status: healthy`, ….
+    pub action: String,
+    pub id: String,
+    /// Labels, `name`, `image`, `exitCode`, ….
+    pub attributes: BTreeMap<String, String>,
+    /// Nanoseconds since 1970.
+    pub time: i64,
+}
+
+impl Happening {
+    /// One attribute or label.
+    pub fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+}
+
+impl Engine {
+    /// The events of a project's containers, from a moment (seconds since 1970; none is now) to another one (none is
+    /// never).
+    pub fn happenings(
+        &self,
+        project: &ProjectName,
+        since: Option<String>,
+        until: Option<String>,
+    ) -> impl Stream<Item = Result<Happening, WorldError>> + Send + use<> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            (
+                "label".to_owned(),
+                vec![format!("{}={project}", mark::PROJECT)],
+            ),
+        ]);
+        let options = EventsOptions {
+            since,
+            until,
+            filters: Some(filters),
+        };
+        self.patient().events(Some(options)).map(|item| {
+            let event =
+                item.map_err(|error| refused("cannot follow the engine's events", error))?;
+            let actor = event.actor.unwrap_or_default();
+            Ok(Happening {
+                action: event.action.unwrap_or_default(),
+                id: actor.id.unwrap_or_default(),
+                attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
+                time: event
+                    .time_nano
+                    .unwrap_or_else(|| event.time.unwrap_or(0) * 1_000_000_000),
+            })
+        })
+    }
+}
