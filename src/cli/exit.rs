@@ -27,6 +27,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// A container's code as a shell can see it.
+    pub fn of_container(code: i64) -> Exit {
+        match code {
+            0 => Exit::Done,
+            code => Exit::Container(u8::try_from(code & 0xff).unwrap_or(1)),
+        }
+    }
+
     /// The number that the shell sees.
     pub fn code(self) -> u8 {
         match self {

@@ -1,30 +1,135 @@
-//! The command line: one file per command, and the only place that prints.
+//! The command line: one file per command, and the only place that prints. Data goes to standard output, talk to
+//! standard error.
 
+pub mod attach;
+pub mod carry;
+pub mod completion;
+pub mod config;
+pub mod containers;
+pub mod context;
+pub mod cp;
+pub mod create;
+pub mod down;
 pub mod engine;
+pub mod exec;
 pub mod exit;
+pub mod global;
+pub mod help;
+pub mod images;
+pub mod inspect;
+pub mod lifecycle;
+pub mod lines;
+pub mod logs;
+pub mod ls;
+pub mod make;
+pub mod moment;
+pub mod plan;
+pub mod ps;
+pub mod ready;
+pub mod render;
+pub mod run;
+pub mod screen;
+pub mod settings;
+pub mod signal;
+pub mod table;
+pub mod template;
+pub mod terminal;
+pub mod up;
+pub mod values;
+pub mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::global::{Global, ProgressMode};
+use crate::cli::settings::Settings;
+use crate::world::private::Engine as PrivateEngine;
 
 #[derive(Debug, Parser)]
 #[command(
     name = "stack",
-    version,
-    about = "Services and real networks from one file"
+    version = version::OWN,
+    about = "Services and real networks from one file: docker compose for people who care where the packets go",
+    after_help = help::EXAMPLES,
+    help_template = help::TEMPLATE,
+    disable_version_flag = true,
+    max_term_width = 100
 )]
 struct Cli {
+    #[command(flatten)]
+    global: Global,
+    /// Print our version
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Create and start everything
+    Up(up::UpArgs),
+    /// Stop and remove everything
+    Down(down::DownArgs),
+    /// Show what `up` would do, and why
+    Plan(plan::PlanArgs),
+    /// List containers
+    Ps(ps::PsArgs),
+    /// List projects
+    Ls(ls::LsArgs),
+    /// Show the file as it is understood
+    #[command(alias = "convert")]
+    Config(config::ConfigArgs),
+    /// Show what containers say
+    Logs(logs::LogsArgs),
+    /// Run a command in a running container
+    Exec(exec::ExecArgs),
+    /// Run a command in a container of its own
+    Run(Box<run::RunArgs>),
+    /// Start containers that are there
+    Start(lifecycle::StartArgs),
+    /// Stop containers
+    Stop(lifecycle::StopArgs),
+    /// Stop and start containers
+    Restart(lifecycle::RestartArgs),
+    /// Build images
+    Build(images::BuildArgs),
+    /// Pull images
+    Pull(images::PullArgs),
+    /// Show versions
+    Version(version::VersionArgs),
+    /// Create containers and do not start them
+    Create(create::CreateArgs),
+    /// Send a signal to containers
+    Kill(lifecycle::KillArgs),
+    /// Remove stopped containers
+    Rm(lifecycle::RmArgs),
+    /// List the images of the project
+    Images(images::ImagesArgs),
+    /// Show where a port is published
+    Port(inspect::PortArgs),
+    /// Show the processes in the containers
+    Top(lifecycle::ServicesArgs),
+    /// Follow what happens
+    Events(inspect::EventsArgs),
+    /// Freeze containers
+    Pause(lifecycle::ServicesArgs),
+    /// Let frozen containers go on
+    Unpause(lifecycle::ServicesArgs),
+    /// Wait until containers stop
+    Wait(inspect::WaitArgs),
+    /// Copy files into or out of a container
+    Cp(cp::CpArgs),
+    /// Change how many containers of a service there are
+    Scale(create::ScaleArgs),
     /// Private engines for labs and tests
     Engine(engine::EngineArgs),
+    /// Completion for a shell
+    Completion(completion::CompletionArgs),
 }
 
 /// Runs what the arguments ask for.
@@ -42,18 +147,130 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             .into();
         }
     };
-    let outcome = match cli.command {
-        Command::Engine(arguments) => engine::run(arguments),
-    };
-    match outcome {
+    let as_json = cli.global.progress == Some(ProgressMode::Json);
+    match dispatch(cli) {
         Ok(exit) | Err(Failure::Told(exit)) => exit.into(),
         Err(Failure::OutputClosed) => Exit::Done.into(),
         Err(Failure::Said { text, hint }) => {
-            eprintln!("error: {text}");
-            if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
+            if as_json {
+                eprintln!(
+                    "{}",
+                    serde_json::json!({"error": true, "message": text, "hint": hint})
+                );
+            } else {
+                eprintln!("error: {text}");
+                if let Some(hint) = hint {
+                    eprintln!("hint: {hint}");
+                }
             }
             Exit::Refused.into()
         }
+    }
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    let Cli {
+        mut global,
+        command,
+        version: _,
+    } = cli;
+    let settings = Settings::of_process();
+    match command {
+        Command::Engine(arguments) => return engine::run(arguments),
+        Command::Completion(arguments) => return completion::run(&arguments, Cli::command()),
+        _ => {}
+    }
+    global.fill(&settings)?;
+    enter_private_engine(&mut global, &settings)?;
+    let context = Context::new(global, settings)?;
+    if let Command::Config(arguments) = &command {
+        return config::run(&context, arguments);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(handle(&context, command));
+    // A thread that still reads our standard input would keep the process until the next key.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn handle(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Up(arguments) => up::run(context, arguments).await,
+        Command::Down(arguments) => down::run(context, arguments).await,
+        Command::Plan(arguments) => plan::run(context, arguments).await,
+        Command::Ps(arguments) => ps::run(context, arguments).await,
+        Command::Ls(arguments) => ls::run(context, arguments).await,
+        Command::Config(arguments) => config::run(context, &arguments),
+        Command::Logs(arguments) => logs::run(context, arguments).await,
+        Command::Exec(arguments) => exec::run(context, arguments).await,
+        Command::Run(arguments) => run::run(context, *arguments).await,
+        Command::Start(arguments) => lifecycle::start(context, arguments).await,
+        Command::Stop(arguments) => lifecycle::stop(context, arguments).await,
+        Command::Restart(arguments) => lifecycle::restart(context, arguments).await,
+        Command::Build(arguments) => images::build(context, arguments).await,
+        Command::Pull(arguments) => images::pull(context, arguments).await,
+        Command::Version(arguments) => version::run(context, arguments).await,
+        Command::Create(arguments) => create::create(context, arguments).await,
+        Command::Kill(arguments) => lifecycle::kill(context, arguments).await,
+        Command::Rm(arguments) => lifecycle::rm(context, arguments).await,
+        Command::Images(arguments) => images::images(context, arguments).await,
+        Command::Port(arguments) => inspect::port(context, arguments).await,
+        Command::Top(arguments) => inspect::top(context, arguments).await,
+        Command::Events(arguments) => inspect::events(context, arguments).await,
+        Command::Pause(arguments) => lifecycle::pause(context, arguments).await,
+        Command::Unpause(arguments) => lifecycle::unpause(context, arguments).await,
+        Command::Wait(arguments) => inspect::wait(context, arguments).await,
+        Command::Cp(arguments) => cp::run(context, arguments).await,
+        Command::Scale(arguments) => create::scale(context, arguments).await,
+        Command::Engine(arguments) => engine::run(arguments),
+        Command::Completion(arguments) => completion::run(&arguments, Cli::command()),
+    }
+}
+
+/// Where a private engine is meant, by name or by its socket, this process becomes a part of its host: links, routes
+/// and named namespaces are then the engine's own. Done before any thread is started.
+fn enter_private_engine(global: &mut Global, settings: &Settings) -> Result<(), Failure> {
+    let folder = std::path::absolute(engine::folder())?;
+    let named = match (&global.engine, &global.host, &global.context) {
+        (Some(name), _, _) => Some(PrivateEngine::named(&folder, name.clone())),
+        (None, Some(url), _) => by_socket(&folder, url),
+        (None, None, Some(_)) => None,
+        (None, None, None) => match settings.get_own("ENGINE") {
+            Some(name) => {
+                let name = name.parse().map_err(Failure::said)?;
+                Some(PrivateEngine::named(&folder, name))
+            }
+            None => settings
+                .variable("DOCKER_HOST")
+                .and_then(|url| by_socket(&folder, url)),
+        },
+    };
+    let Some(engine) = named else {
+        return Ok(());
+    };
+    global.host = Some(engine.endpoint());
+    global.engine = None;
+    if engine.is_entered() {
+        return Ok(());
+    }
+    Ok(engine.enter()?)
+}
+
+fn by_socket(engines: &std::path::Path, url: &str) -> Option<PrivateEngine> {
+    PrivateEngine::of_socket(engines, std::path::Path::new(url.strip_prefix("unix://")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
     }
 }

@@ -237,6 +237,18 @@ impl Engine {
         std::env::set_current_dir(&here).map_err(|error| forbidden(&error))
     }
 
+    /// Whether this process is in the engine's namespaces already.
+    pub fn is_entered(&self) -> bool {
+        let own = Process::of(std::process::id());
+        let (Some(own), Some(keeper)) = (own, self.keeper()) else {
+            return false;
+        };
+        let same = |kind: &str| {
+            own.namespace(kind).is_some() && own.namespace(kind) == keeper.namespace(kind)
+        };
+        same("net") && same("mnt")
+    }
+
     fn start_keeper(
         &self,
         programs: Vec<PathBuf>,

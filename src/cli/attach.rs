@@ -1,0 +1,264 @@
+//! An `up` that stays: the logs of all containers together until they end, or until Ctrl+C stops them in the reverse
+//! order of their start. A container that is started again is followed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+
+use crate::apply::OnFailure;
+use crate::cli::carry::{Manner, Session};
+use crate::cli::containers::short_name;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::lines::{Lines, Style};
+use crate::cli::logs::relay;
+use crate::cli::signal::wishes_to_stop;
+use crate::cli::up::{Made, UpArgs};
+use crate::plan::diff::lifecycle::{Act, lifecycle};
+use crate::world::engine::Engine;
+use crate::world::engine::talk::list::Listed;
+use crate::world::engine::talk::log::LogWish;
+
+/// Why following ended.
+enum End {
+    /// All containers have ended.
+    Over,
+    /// One container ended, with this code, and the flags make that the end of all.
+    One(i64),
+    Asked,
+}
+
+/// Follows until the end; `since` is when this `up` began.
+pub async fn follow(
+    context: &Context,
+    session: Session<'_>,
+    made: &Made,
+    arguments: &UpArgs,
+    since: Timestamp,
+) -> Outcome {
+    let engine = session.live.engine();
+    let project = &made.opened.stack.project;
+    let followed = services(made, arguments)?;
+    let containers: Vec<Listed> = engine
+        .list(Some(project), true)
+        .await?
+        .into_iter()
+        .filter(|container| !container.is_one_off() && followed.contains(container.service()))
+        .collect();
+    let names: Vec<&str> = containers
+        .iter()
+        .map(|container| short_name(container, project.as_str()))
+        .collect();
+    println!("Attaching to {}", names.join(", "));
+    let lines = Lines::new(Style {
+        colour: context.screen.output_colour && !arguments.no_color,
+        prefix: !arguments.no_log_prefix,
+    });
+    // All names first, so that their columns are in line.
+    for name in &names {
+        lines.voice(name);
+    }
+    let end = listen(engine, made, arguments, &containers, &lines, since).await?;
+    match end {
+        End::Over => Ok(Exit::Done),
+        End::One(code) => {
+            eprintln!("Aborting on container exit...");
+            stop(&session, made, arguments).await?;
+            Ok(
+                if arguments.exit_code_from.is_some() || arguments.abort_on_container_failure {
+                    Exit::of_container(code)
+                } else {
+                    Exit::Done
+                },
+            )
+        }
+        End::Asked => {
+            eprintln!("Gracefully Stopping... press Ctrl+C again to force");
+            let mut again = wishes_to_stop()?;
+            tokio::select! {
+                done = stop(&session, made, arguments) => done?,
+                _ = again.next() => kill(engine, made).await?,
+            }
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// The services whose logs are followed.
+fn services(made: &Made, arguments: &UpArgs) -> Result<BTreeSet<String>, Failure> {
+    let stack = &made.opened.stack;
+    for name in arguments
+        .attach
+        .iter()
+        .chain(&arguments.no_attach)
+        .chain(&arguments.exit_code_from)
+    {
+        if !stack.services.contains_key(name.as_str()) {
+            return Err(Failure::said(format!("no such service: {name}")));
+        }
+    }
+    let named = |name: &str| {
+        arguments.services.is_empty()
+            || arguments.attach_dependencies
+            || arguments.services.iter().any(|service| service == name)
+    };
+    Ok(stack
+        .services
+        .values()
+        .filter(|service| {
+            let name = service.name.as_str();
+            let wanted = match arguments.attach.is_empty() {
+                true => service.attach && named(name),
+                false => arguments.attach.iter().any(|attached| attached == name),
+            };
+            wanted && !arguments.no_attach.iter().any(|left| left == name)
+        })
+        .map(|service| service.name.to_string())
+        .collect())
+}
+
+async fn listen(
+    engine: &Engine,
+    made: &Made,
+    arguments: &UpArgs,
+    containers: &[Listed],
+    lines: &Lines,
+    since: Timestamp,
+) -> Result<End, Failure> {
+    let project = &made.opened.stack.project;
+    let mut happenings =
+        std::pin::pin!(engine.happenings(project, Some(since.as_second().to_string()), None));
+    let mut stops = wishes_to_stop()?;
+    let wish = |since: i64| LogWish {
+        follow: true,
+        timestamps: arguments.timestamps,
+        since,
+        until: 0,
+        tail: "all".to_owned(),
+    };
+    let mut relays = FuturesUnordered::new();
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    // Containers that belong to this run and have not ended, followed or not.
+    let mut alive: BTreeSet<String> = BTreeSet::new();
+    for container in containers {
+        let name = short_name(container, project.as_str());
+        names.insert(&container.id, name);
+        relays.push(relay(
+            engine,
+            &container.id,
+            wish(since.as_second()),
+            lines.voice(name),
+        ));
+    }
+    for container in engine.list(Some(project), true).await? {
+        if container.runs() && !container.is_one_off() {
+            alive.insert(container.id);
+        }
+    }
+    let mut ended: BTreeSet<String> = BTreeSet::new();
+    // Short-lived ones have ended before anybody asked: their codes are told as well.
+    let mut codes: Vec<(String, i64)> = Vec::new();
+    for container in containers.iter().filter(|container| !container.runs()) {
+        codes.push((container.id.clone(), container.exit_code()));
+        ended.insert(container.id.clone());
+    }
+    for (id, code) in codes {
+        let name = names.get(id.as_str()).copied().unwrap_or(&id);
+        let service = containers.iter().find(|container| container.id == id);
+        if let Some(end) = end_of_one(arguments, service.map_or("", Listed::service), code) {
+            return Ok(end);
+        }
+        println!("{name} exited with code {code}");
+    }
+    loop {
+        if alive.is_empty() {
+            while let Some(done) = relays.next().await {
+                done?;
+            }
+            return Ok(End::Over);
+        }
+        tokio::select! {
+            _ = stops.next() => return Ok(End::Asked),
+            Some(done) = relays.next(), if !relays.is_empty() => done?,
+            happening = happenings.next() => {
+                let Some(happening) = happening.transpose()? else {
+                    return Err(Failure::said("the engine's events ended"));
+                };
+                if happening.attribute(crate::model::mark::ONE_OFF) == "True" {
+                    continue;
+                }
+                let name = names.get(happening.id.as_str()).copied();
+                match happening.action.as_str() {
+                    "die" if alive.remove(&happening.id) => {
+                        let code = happening.attribute("exitCode").parse().unwrap_or(0);
+                        if let Some(name) = name {
+                            println!("{name} exited with code {code}");
+                        }
+                        let service = happening.attribute(crate::model::mark::SERVICE);
+                        if let Some(end) = end_of_one(arguments, service, code) {
+                            return Ok(end);
+                        }
+                        ended.insert(happening.id);
+                    }
+                    "start" => {
+                        let again = ended.remove(&happening.id);
+                        if let Some(name) = name
+                            && again
+                        {
+                            let since = happening.time / 1_000_000_000;
+                            let container = containers.iter().find(|one| one.id == happening.id);
+                            if let Some(container) = container {
+                                relays.push(relay(engine, &container.id, wish(since), lines.voice(name)));
+                            }
+                        }
+                        alive.insert(happening.id);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Whether the end of this container is the end of all.
+fn end_of_one(arguments: &UpArgs, service: &str, code: i64) -> Option<End> {
+    match &arguments.exit_code_from {
+        Some(wanted) if wanted == service => return Some(End::One(code)),
+        Some(_) => return arguments.abort_on_container_exit.then_some(End::One(code)),
+        None => {}
+    }
+    let ends =
+        arguments.abort_on_container_exit || (arguments.abort_on_container_failure && code != 0);
+    ends.then_some(End::One(code))
+}
+
+async fn stop(session: &Session<'_>, made: &Made, arguments: &UpArgs) -> Result<(), Failure> {
+    let observed = session.observe(Vec::new()).await?;
+    let project = &made.opened.stack.project;
+    let plan = lifecycle(project, &observed, Act::Stop, None, arguments.make.timeout)
+        .map_err(Failure::said)?;
+    if plan.is_empty() {
+        return Ok(());
+    }
+    let manner = Manner::plain(OnFailure::GoOn);
+    session.carry_out(&plan, &observed, &manner).await?;
+    Ok(())
+}
+
+async fn kill(engine: &Engine, made: &Made) -> Result<(), Failure> {
+    let containers = engine.list(Some(&made.opened.stack.project), false).await?;
+    let kills = containers
+        .iter()
+        .filter(|container| !container.is_one_off())
+        .map(|container| engine.signal(&container.id, "SIGKILL"));
+    for done in join_all(kills).await {
+        // One that ended by itself meanwhile needs no signal.
+        if let Err(error) = done {
+            eprintln!("{error}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! A plan carried out: the project's lock, an unfinished run of earlier taken back first, the journal, progress, and
+//! the last lines. A dry run carries the same plan out on a copy of the world in memory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream;
+use jiff::ZonedDateTime;
+
+use crate::apply;
+use crate::apply::event::{Event, Listener};
+use crate::apply::journal::{self, Heading, Journal, Unfinished};
+use crate::apply::lock::{Holder, Lock, LockError, Patience};
+use crate::apply::report::{Outcome as End, Report};
+use crate::apply::{OnFailure, Options};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::moment;
+use crate::cli::render::Renderer;
+use crate::cli::render::summary::{self, About};
+use crate::cli::render::words::title;
+use crate::cli::signal::wishes_to_stop;
+use crate::model::name::ProjectName;
+use crate::plan::observed::{Observed, Scope};
+use crate::plan::spec::ResourceId;
+use crate::plan::step::Plan;
+use crate::world::World;
+use crate::world::live::Live;
+use crate::world::memory::Memory;
+use crate::world::private::process::boot_id;
+
+/// The right to change a project, and the world it is changed in.
+pub struct Session<'a> {
+    context: &'a Context,
+    pub live: Live,
+    project: ProjectName,
+    command: &'static str,
+    // Held for the lock on it.
+    _lock: Option<Lock>,
+}
+
+/// How a plan is to be carried out.
+pub struct Manner<'a> {
+    pub on_failure: OnFailure,
+    pub timings: bool,
+    /// Pulls and builds do not tell how far they are.
+    pub quiet_images: bool,
+    /// Where in the stack file a resource comes from.
+    pub place: &'a (dyn Fn(&ResourceId) -> Option<String> + Sync),
+}
+
+impl Manner<'_> {
+    /// For commands without a file.
+    pub fn plain(on_failure: OnFailure) -> Manner<'static> {
+        Manner {
+            on_failure,
+            timings: false,
+            quiet_images: false,
+            place: &|_| None,
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Connects, takes the project's lock (waiting for whoever holds it) and takes back what an earlier run has left
+    /// unfinished. A dry run takes no lock and touches nothing.
+    pub async fn open(
+        context: &'a Context,
+        project: &ProjectName,
+        command: &'static str,
+    ) -> Result<Session<'a>, Failure> {
+        let live = context.live().await?;
+        let mut session = Session {
+            context,
+            live,
+            project: project.clone(),
+            command,
+            _lock: None,
+        };
+        if !context.global.dry_run {
+            session._lock = Some(session.lock().await?);
+        }
+        session.repair().await?;
+        Ok(session)
+    }
+
+    async fn lock(&self) -> Result<Lock, Failure> {
+        let path = self.file("lock")?;
+        let holder = Holder {
+            pid: std::process::id(),
+            command: self.command.to_owned(),
+            since: now(),
+        };
+        let waiting = |other: Option<&Holder>| match other {
+            Some(Holder {
+                pid,
+                command,
+                since,
+            }) => self.context.tell(&format!(
+                " Waiting for `stack {command}` on the project `{}` (process {pid}, since {since})",
+                self.project
+            )),
+            None => self.context.tell(&format!(
+                " Waiting for another run on the project `{}`",
+                self.project
+            )),
+        };
+        Lock::take(&path, &holder, Patience::Endless, waiting)
+            .await
+            .map_err(|error| lock_failure(&error))
+    }
+
+    fn file(&self, ending: &str) -> Result<PathBuf, Failure> {
+        self.context
+            .state_file(&self.project, &self.live.engine().url(), ending)
+    }
+
+    /// Takes back a run that was killed.
+    async fn repair(&self) -> Result<(), Failure> {
+        let path = self.file("journal")?;
+        let unfinished = journal::replay(&path, &boot_id()).map_err(journal_failure)?;
+        let Some(unfinished) = unfinished else {
+            // What is there without a complete header tells of nothing that was done.
+            if path.exists() && !self.context.global.dry_run {
+                journal::discard(&path).map_err(journal_failure)?;
+            }
+            return Ok(());
+        };
+        let Heading { command, since, .. } = &unfinished.heading;
+        if self.context.global.dry_run {
+            self.context.tell(&format!(
+                " `stack {command}` of {since} was not finished: the next run takes it back first"
+            ));
+            return Ok(());
+        }
+        self.context.tell(&format!(
+            " `stack {command}` of {since} was not finished: taking it back first"
+        ));
+        self.unwind(&unfinished).await
+    }
+
+    async fn unwind(&self, unfinished: &Unfinished) -> Result<(), Failure> {
+        let journal = Journal::resume(unfinished).map_err(journal_failure)?;
+        let renderer = self.context.renderer();
+        let report = apply::unwind(
+            unfinished,
+            &self.live,
+            Some(journal),
+            &renderer,
+            &Options::default(),
+            wishes_to_stop()?,
+        )
+        .await;
+        renderer.finish();
+        let about = About {
+            command: "taking back",
+            plan: &unfinished.plan,
+            place: &|_| None,
+        };
+        for line in summary::lines(&report, &about) {
+            self.context.tell(&line);
+        }
+        match report.outcome {
+            End::Abandoned | End::Interrupted => Err(Failure::Told(Exit::Partial)),
+            End::Done | End::Failed => Ok(()),
+        }
+    }
+
+    /// The project.
+    pub fn project(&self) -> &ProjectName {
+        &self.project
+    }
+
+    /// Lets go of the project's lock and keeps the world.
+    pub fn into_live(self) -> Live {
+        self.live
+    }
+
+    /// What is there now, as far as it matters to these images and the project.
+    pub async fn observe(&self, images: Vec<String>) -> Result<Observed, Failure> {
+        let scope = Scope {
+            project: self.project.clone(),
+            images,
+            doors: Vec::new(),
+            attachments: BTreeMap::new(),
+            host: true,
+        };
+        self.look(&scope).await
+    }
+
+    /// What is there now in this scope.
+    pub async fn look(&self, scope: &Scope) -> Result<Observed, Failure> {
+        Ok(self.live.observe(scope).await?)
+    }
+
+    /// Carries a plan out and tells how it went.
+    pub async fn carry_out(
+        &self,
+        plan: &Plan,
+        observed: &Observed,
+        manner: &Manner<'_>,
+    ) -> Result<Report, Failure> {
+        let options = Options {
+            on_failure: manner.on_failure,
+            parallel: match self.context.global.parallel {
+                Some(_) => self.context.global.bound().unwrap_or(usize::MAX >> 4),
+                None => Options::default().parallel,
+            },
+            ..Options::default()
+        };
+        let ear = Ear {
+            renderer: self.context.renderer(),
+            quiet_images: manner.quiet_images,
+            times: Mutex::default(),
+        };
+        let report = if self.context.global.dry_run {
+            let memory = Memory::of(observed);
+            apply::run(plan, &memory, None, &ear, &options, stream::pending()).await
+        } else {
+            let heading = Heading {
+                command: self.command.to_owned(),
+                since: now(),
+                boot: boot_id(),
+            };
+            let journal =
+                Journal::begin(&self.file("journal")?, &heading, plan).map_err(journal_failure)?;
+            let stops = wishes_to_stop()?;
+            apply::run(plan, &self.live, Some(journal), &ear, &options, stops).await
+        };
+        let Ear {
+            renderer, times, ..
+        } = ear;
+        renderer.finish();
+        if manner.timings {
+            let mut times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for line in summary::timings(&mut times) {
+                self.context.tell(&line);
+            }
+            let took = moment::seconds(report.took);
+            self.context
+                .tell(&format!("{took:>8}  {} in all", self.command));
+        }
+        let about = About {
+            command: self.command,
+            plan,
+            place: manner.place,
+        };
+        for line in summary::lines(&report, &about) {
+            eprintln!("{line}");
+        }
+        Ok(report)
+    }
+}
+
+/// The outcome of a report as the command's.
+pub fn outcome(report: &Report) -> Result<Exit, Failure> {
+    match summary::exit(report) {
+        Exit::Done => Ok(Exit::Done),
+        other => Err(Failure::Told(other)),
+    }
+}
+
+/// Hears everything, passes it on, and remembers how long steps took.
+struct Ear {
+    renderer: Renderer,
+    quiet_images: bool,
+    times: Mutex<Vec<(String, Duration)>>,
+}
+
+impl Listener for Ear {
+    fn hear(&self, event: &Event) {
+        match event {
+            Event::StepDone { subject, took } => {
+                let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+                times.push((format!("{} {}", subject.verb, title(&subject.id)), *took));
+            }
+            Event::MilestoneReached {
+                subject,
+                milestone,
+                took,
+            } => {
+                let what = apply::event::milestone_phrase(*milestone);
+                let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+                times.push((format!("wait until {} {what}", title(&subject.id)), *took));
+            }
+            Event::StepProgress { subject, .. }
+                if self.quiet_images && matches!(subject.verb, "pull" | "build") =>
+            {
+                return;
+            }
+            Event::RunStarted { .. }
+            | Event::StepStarted { .. }
+            | Event::StepProgress { .. }
+            | Event::StepWarning { .. }
+            | Event::StepFailed { .. }
+            | Event::StepSkipped { .. }
+            | Event::Waiting { .. }
+            | Event::MilestoneMissed { .. }
+            | Event::UndoStarted { .. }
+            | Event::Undoing { .. }
+            | Event::Undone { .. }
+            | Event::UndoFailed { .. }
+            | Event::Interrupted { .. }
+            | Event::JournalFailed { .. }
+            | Event::RunFinished { .. } => {}
+        }
+        self.renderer.hear(event);
+    }
+}
+
+/// The moment as people read it.
+fn now() -> String {
+    ZonedDateTime::now()
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+fn lock_failure(error: &LockError) -> Failure {
+    let cause = std::error::Error::source(error)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    Failure::said(format!("{error}{cause}"))
+}
+
+fn journal_failure(error: journal::JournalError) -> Failure {
+    let cause = std::error::Error::source(&error)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    Failure::said(format!("{error}{cause}"))
+}

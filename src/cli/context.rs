@@ -1,0 +1,345 @@
+//! What every command starts from: the flags and the environment, the stack that the files describe, the engine, the
+//! world (real or in memory), and where this machine keeps our locks and journals. The only place that makes them.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::global::{Global, ProgressMode};
+use crate::cli::render::{DRY_RUN, Renderer, Stream};
+use crate::cli::screen::Screen;
+use crate::cli::settings::Settings;
+use crate::diagnostic::render::{Colour, text};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::file;
+use crate::file::Reading;
+use crate::file::active::{Dependencies, Selection};
+use crate::file::files::Disk;
+use crate::file::request::{Request, Resources, Text};
+use crate::model::hash;
+use crate::model::name::ProjectName;
+use crate::model::stack::Stack;
+use crate::plan::check::Finding;
+use crate::plan::spec::{Kind, ResourceId};
+use crate::world::engine::Engine;
+use crate::world::engine::connect::Surroundings;
+use crate::world::live::Live;
+
+/// What every command gets.
+pub struct Context {
+    pub global: Global,
+    pub settings: Settings,
+    pub screen: Screen,
+    /// The working directory, absolute.
+    pub here: PathBuf,
+}
+
+/// A stack that was read without mistakes.
+pub struct Opened {
+    pub stack: Stack,
+    pub reading: Reading,
+}
+
+/// The project that a command is about. The file may be gone; then only the name is known.
+pub struct Target {
+    pub project: ProjectName,
+    /// All services of the file, inactive ones too.
+    pub services: Option<BTreeSet<String>>,
+}
+
+impl Context {
+    /// By flags and environment.
+    pub fn new(global: Global, settings: Settings) -> Result<Context, Failure> {
+        let screen = Screen::look(global.ansi, &settings);
+        Ok(Context {
+            here: std::env::current_dir()?,
+            global,
+            settings,
+            screen,
+        })
+    }
+
+    /// The request that the flags make of the reader.
+    pub fn request(
+        &self,
+        services: &[String],
+        dependencies: Dependencies,
+    ) -> Result<Request, Failure> {
+        let mut request = Request::new(&self.here);
+        for path in &self.global.files {
+            if path == Path::new("-") {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text)?;
+                request.files.push(Text::Inline(text));
+            } else {
+                request.files.push(Text::File(path.clone()));
+            }
+        }
+        request.project_name = self.global.project_name.clone();
+        request.project_directory = self.global.project_directory.clone();
+        request.environment_files = self.global.env_files.clone();
+        request.environment = self.settings.variables().clone();
+        request.selection = Selection {
+            profiles: self.global.profiles.clone(),
+            services: services.to_vec(),
+            dependencies,
+        };
+        if self.global.all_resources {
+            request.resources = Resources::All;
+        }
+        Ok(request)
+    }
+
+    /// Reads the files and tells everything that is to be told about them. Mistakes end the command.
+    pub fn open(&self, services: &[String], dependencies: Dependencies) -> Result<Opened, Failure> {
+        self.opened(&self.request(services, dependencies)?)
+    }
+
+    /// The same for a request that a command has changed.
+    pub fn opened(&self, request: &Request) -> Result<Opened, Failure> {
+        let reading = self.read(request)?;
+        let stack = reading
+            .stack
+            .clone()
+            .ok_or_else(|| Failure::said("the file has mistakes that were not told"))?;
+        Ok(Opened { stack, reading })
+    }
+
+    /// Reads the files and tells what is to be told; the document may be looked at, but is no stack yet.
+    pub fn read(&self, request: &Request) -> Result<Reading, Failure> {
+        let reading = file::read(request, &Disk);
+        let colour = if self.screen.error_colour {
+            Colour::Always
+        } else {
+            Colour::Never
+        };
+        if !reading.diagnostics.is_empty() {
+            eprint!("{}", text(&reading.diagnostics, &reading.sources, colour));
+        }
+        match reading.diagnostics.count(Severity::Error) {
+            0 => Ok(reading),
+            1 => Err(Failure::Told(Exit::Refused)),
+            count => {
+                eprintln!("{count} errors; nothing was changed");
+                Err(Failure::Told(Exit::Refused))
+            }
+        }
+    }
+
+    /// The project of a command that can do without the file. As in Compose, a project that is named and has no `-f`
+    /// is taken by its name alone.
+    pub fn target(&self) -> Result<Target, Failure> {
+        let named = self
+            .global
+            .project_name
+            .clone()
+            .or_else(|| self.settings.get("PROJECT_NAME").map(str::to_owned));
+        if let Some(name) = named
+            && self.global.files.is_empty()
+            && self.settings.get("FILE").is_none()
+        {
+            let project = name
+                .parse()
+                .map_err(|_| Failure::said(format!("invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number")))?;
+            return Ok(Target {
+                project,
+                services: None,
+            });
+        }
+        let Opened { stack, .. } = self.open(&[], Dependencies::Included)?;
+        Ok(stack.target())
+    }
+
+    /// Connects to the engine that the flags and the environment name.
+    pub async fn engine(&self) -> Result<Engine, Failure> {
+        Ok(Engine::connect(&self.surroundings()).await?)
+    }
+
+    /// Connects to the engine and, where it is on this machine, to the kernel.
+    pub async fn live(&self) -> Result<Live, Failure> {
+        Ok(Live::connect(&self.surroundings(), state_folder(&self.settings)?).await?)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let variable = |name: &str| self.settings.variable(name).map(str::to_owned);
+        Surroundings {
+            host: self.global.host.clone(),
+            context: self.global.context.clone(),
+            docker_host: variable("DOCKER_HOST"),
+            docker_context: variable("DOCKER_CONTEXT"),
+            tls_verify: variable("DOCKER_TLS_VERIFY"),
+            certificate_folder: variable("DOCKER_CERT_PATH").map(PathBuf::from),
+            config_folder: variable("DOCKER_CONFIG").map(PathBuf::from),
+            api_version: variable("DOCKER_API_VERSION"),
+            home: variable("HOME").map(PathBuf::from),
+        }
+    }
+
+    /// Whoever shows the progress of a run.
+    pub fn renderer(&self) -> Renderer {
+        let prefix = if self.global.dry_run { DRY_RUN } else { "" };
+        Renderer::choose(
+            self.global.progress,
+            &self.screen,
+            self.status_stream(),
+            prefix,
+        )
+    }
+
+    /// Where progress goes.
+    pub fn status_stream(&self) -> Stream {
+        if self.settings.is_on("STATUS_STDOUT") {
+            Stream::Output
+        } else {
+            Stream::Error
+        }
+    }
+
+    /// A line of our own beside the progress; `--progress quiet` leaves it out.
+    pub fn tell(&self, line: &str) {
+        let prefix = if self.global.dry_run { DRY_RUN } else { "" };
+        match self.global.progress.unwrap_or(ProgressMode::Auto) {
+            ProgressMode::Quiet => {}
+            ProgressMode::Json => {
+                let value = serde_json::json!({"message": line});
+                crate::cli::render::say(self.status_stream(), &value.to_string());
+            }
+            ProgressMode::Auto | ProgressMode::Plain | ProgressMode::Tty => {
+                crate::cli::render::say(self.status_stream(), &format!("{prefix}{line}"));
+            }
+        }
+    }
+
+    /// The file of a project's lock or journal. Two engines may each have a project of this name.
+    pub fn state_file(
+        &self,
+        project: &ProjectName,
+        engine: &str,
+        ending: &str,
+    ) -> Result<PathBuf, Failure> {
+        let folder = state_folder(&self.settings)?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Failure::said(format!("cannot make {}: {error}", folder.display())))?;
+        let engine = hash::short_hex(engine.as_bytes(), 8);
+        Ok(folder.join(format!("{project}@{engine}.{ending}")))
+    }
+}
+
+/// Where locks and journals are: `/run/stack` for root, `$XDG_RUNTIME_DIR/stack` else; both are gone with a reboot, as
+/// is what they tell of.
+fn state_folder(settings: &Settings) -> Result<PathBuf, Failure> {
+    if let Some(folder) = settings.variable("STACK_STATE_DIR") {
+        return Ok(PathBuf::from(folder));
+    }
+    if Uid::effective().is_root() {
+        return Ok(PathBuf::from("/run/stack"));
+    }
+    match settings.variable("XDG_RUNTIME_DIR") {
+        Some(folder) => Ok(Path::new(folder).join("stack")),
+        None => Ok(std::env::temp_dir().join(format!("stack-{}", Uid::effective()))),
+    }
+}
+
+impl Stack {
+    /// The stack as a command's target.
+    fn target(&self) -> Target {
+        let active = self.services.keys().map(ToString::to_string);
+        let inactive = self.inactive.iter().map(ToString::to_string);
+        Target {
+            project: self.project.clone(),
+            services: Some(active.chain(inactive).collect()),
+        }
+    }
+}
+
+impl Opened {
+    /// Tells what only the world could tell about the file, each at its place. Whether the plan can be carried out.
+    pub fn tell(&self, findings: &[Finding], context: &Context) -> Result<(), Failure> {
+        let mut all = crate::diagnostic::Diagnostics::default();
+        for finding in findings {
+            let Finding {
+                code,
+                fatal,
+                place,
+                message,
+                hint,
+            } = finding;
+            let mut diagnostic = if *fatal {
+                Diagnostic::error(code, message.clone())
+            } else {
+                Diagnostic::warning(code, message.clone())
+            };
+            let path: Vec<&str> = place.iter().map(String::as_str).collect();
+            if let Some(span) = self.reading.document.place(&path) {
+                diagnostic = diagnostic.at(span);
+            }
+            if let Some(hint) = hint {
+                diagnostic = diagnostic.hint(hint.clone());
+            }
+            all.push(diagnostic.path(place.join(".")));
+        }
+        all.sort();
+        let colour = if context.screen.error_colour {
+            Colour::Always
+        } else {
+            Colour::Never
+        };
+        if !all.is_empty() {
+            eprint!("{}", text(&all, &self.reading.sources, colour));
+        }
+        if all.has_errors() {
+            eprintln!("nothing was changed");
+            return Err(Failure::Told(Exit::Refused));
+        }
+        Ok(())
+    }
+
+    /// Where in the file a resource comes from: `stack.yaml:4:3`.
+    pub fn place(&self, id: &ResourceId) -> Option<String> {
+        let (kind, key) = self.key(id)?;
+        let span = self.reading.document.place(&[kind, &key])?;
+        Some(self.reading.sources.place(span))
+    }
+
+    /// The section and key that a resource belongs to.
+    fn key(&self, id: &ResourceId) -> Option<(&'static str, String)> {
+        let stack = &self.stack;
+        match id.kind {
+            Kind::Network => stack
+                .networks
+                .values()
+                .find(|network| network.name == id.name)
+                .map(|network| ("networks", network.key.to_string())),
+            Kind::Volume => stack
+                .volumes
+                .values()
+                .find(|volume| volume.name == id.name)
+                .map(|volume| ("volumes", volume.key.to_string())),
+            Kind::Lan => Some(("lans", id.name.clone())),
+            Kind::Image => stack
+                .services
+                .values()
+                .find(|service| service.image == id.name)
+                .map(|service| ("services", service.name.to_string())),
+            Kind::Container | Kind::Endpoint | Kind::Door => {
+                let container = id.name.split('/').next()?;
+                stack
+                    .services
+                    .values()
+                    .find(|service| {
+                        service.container_name.as_deref() == Some(container)
+                            || container
+                                .strip_prefix(stack.project.as_str())
+                                .and_then(|rest| rest.strip_prefix(['-', '_']))
+                                .and_then(|rest| rest.rsplit_once(['-', '_']))
+                                .is_some_and(|(name, _)| name == service.name.as_str())
+                    })
+                    .map(|service| ("services", service.name.to_string()))
+            }
+            Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route => None,
+        }
+    }
+}

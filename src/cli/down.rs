@@ -1,0 +1,176 @@
+//! `stack down`.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, ValueEnum};
+
+use crate::apply::OnFailure;
+use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::context::{Context, Target};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::model::mark;
+use crate::plan::diff::down::{DownOptions, down};
+use crate::plan::observed::Observed;
+use crate::plan::step::Plan;
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  stack down                 containers, networks, shims, links and routes of this project
+  stack down -v              named volumes too
+  stack -p lab down          the project `lab`, from anywhere, with its file gone
+  stack down web             only the containers of `web`")]
+pub struct DownArgs {
+    /// Services (default: everything)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Remove named volumes of the file and anonymous volumes
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// Remove images: all, or local (those without a name of their own)
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub rmi: Option<Rmi>,
+    /// Remove containers of services that the file does not have
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// Seconds until a container that does not stop is killed
+    #[arg(short, long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+    /// Show how long each step took
+    #[arg(long)]
+    pub timings: bool,
+}
+
+/// Which images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rmi {
+    All,
+    Local,
+}
+
+/// Takes everything away.
+pub async fn run(context: &Context, arguments: DownArgs) -> Outcome {
+    let target = context.target()?;
+    let session = Session::open(context, &target.project, "down").await?;
+    take_down(context, &session, &target, &arguments).await
+}
+
+/// The same within a session.
+pub async fn take_down(
+    context: &Context,
+    session: &Session<'_>,
+    target: &Target,
+    arguments: &DownArgs,
+) -> Outcome {
+    let observed = session.observe(Vec::new()).await?;
+    let plan = plan(context, target, &observed, arguments)?;
+    if plan.is_empty() {
+        context.tell(&format!(
+            " {} has nothing here: No resource found to remove",
+            target.project
+        ));
+        return Ok(Exit::Done);
+    }
+    let manner = Manner {
+        timings: arguments.timings,
+        ..Manner::plain(OnFailure::GoOn)
+    };
+    let report = session.carry_out(&plan, &observed, &manner).await?;
+    outcome(&report)
+}
+
+/// The plan of `down` with these flags.
+pub fn plan(
+    context: &Context,
+    target: &Target,
+    observed: &Observed,
+    arguments: &DownArgs,
+) -> Result<Plan, Failure> {
+    let own = || {
+        observed
+            .containers
+            .iter()
+            .filter(|found| found.project.as_deref() == Some(target.project.as_str()))
+    };
+    for name in &arguments.services {
+        let in_file = target
+            .services
+            .as_ref()
+            .is_some_and(|known| known.contains(name));
+        let here = own().any(|found| {
+            found
+                .service
+                .as_ref()
+                .is_some_and(|own| own.as_str() == name)
+        });
+        if !in_file && !here {
+            return Err(Failure::said(format!("no such service: {name}")));
+        }
+    }
+    let only: Option<BTreeSet<String>> =
+        (!arguments.services.is_empty()).then(|| arguments.services.iter().cloned().collect());
+    let remove_orphans = arguments.remove_orphans || context.settings.is_on("REMOVE_ORPHANS");
+    let known = if remove_orphans {
+        None
+    } else {
+        target.services.clone()
+    };
+    if let Some(known) = &known
+        && only.is_none()
+        && !context.settings.is_on("IGNORE_ORPHANS")
+    {
+        let orphans: Vec<&str> = own()
+            .filter(|found| !found.one_off)
+            .filter(|found| {
+                found
+                    .service
+                    .as_ref()
+                    .is_some_and(|own| !known.contains(own.as_str()))
+            })
+            .map(|found| found.name.as_str())
+            .collect();
+        if !orphans.is_empty() {
+            eprintln!(
+                "warning: Found orphan containers ([{}]) for this project: they stay; --remove-orphans takes them too",
+                orphans.join(" ")
+            );
+        }
+    }
+    let images: BTreeSet<String> = own()
+        .filter(|found| match arguments.rmi {
+            Some(Rmi::All) => true,
+            // An image without a name of its own is called after the project and the service.
+            Some(Rmi::Local) => found
+                .labels
+                .get(mark::SERVICE)
+                .is_some_and(|service| is_local(&found.image, target.project.as_str(), service)),
+            None => false,
+        })
+        .map(|found| found.image.clone())
+        .collect();
+    let options = DownOptions {
+        timeout: arguments.timeout,
+        volumes: arguments.volumes,
+        images: images.into_iter().collect(),
+        only,
+        known,
+    };
+    down(&target.project, observed, &options).map_err(Failure::said)
+}
+
+fn is_local(image: &str, project: &str, service: &str) -> bool {
+    let name = image.strip_suffix(":latest").unwrap_or(image);
+    name == format!("{project}-{service}") || name == format!("{project}_{service}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_images_without_a_name_of_their_own_are_local() {
+        assert!(is_local("lab-web", "lab", "web"));
+        assert!(is_local("lab-web:latest", "lab", "web"));
+        assert!(!is_local("lab-web:2", "lab", "web"));
+        assert!(!is_local("nginx", "lab", "web"));
+    }
+}

@@ -1,0 +1,369 @@
+//! `stack start`, `stop`, `restart`, `pause`, `unpause`, `kill`, `rm`: what is done to containers that are there.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use futures_util::future::join_all;
+
+use crate::apply::OnFailure;
+use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::containers::{Which, known, of_services};
+use crate::cli::context::{Context, Target};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ready;
+use crate::plan::diff::lifecycle::{Act, lifecycle};
+use crate::world::WorldError;
+use crate::world::engine::Engine;
+use crate::world::engine::talk::act::AnonymousVolumes;
+use crate::world::engine::talk::list::Listed;
+
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Return when everything is running or healthy
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub wait_timeout: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Seconds until a container that does not stop is killed
+    #[arg(short, long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Seconds until a container that does not stop is killed
+    #[arg(short, long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+    /// Do not restart services that depend on these
+    #[arg(long)]
+    pub no_deps: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServicesArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Signal
+    #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
+    pub signal: String,
+    /// Also containers of services that the file does not have
+    #[arg(long)]
+    pub remove_orphans: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RmArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// Stop them first
+    #[arg(short, long)]
+    pub stop: bool,
+    /// Remove their anonymous volumes
+    #[arg(short, long)]
+    pub volumes: bool,
+    #[arg(short, long, hide = true)]
+    pub all: bool,
+}
+
+/// Starts what is there and stopped.
+pub async fn start(context: &Context, arguments: StartArgs) -> Outcome {
+    let target = context.target()?;
+    let exit = change(
+        context,
+        &target,
+        "start",
+        Act::Start,
+        &arguments.services,
+        None,
+    )
+    .await?;
+    if arguments.wait {
+        let engine = context.engine().await?;
+        let containers = of_services(&engine, &target, &arguments.services, Which::All).await?;
+        ready::wait_for(
+            context,
+            &engine,
+            &target,
+            &containers,
+            arguments.wait_timeout,
+        )
+        .await?;
+    }
+    Ok(exit)
+}
+
+/// Stops what runs.
+pub async fn stop(context: &Context, arguments: StopArgs) -> Outcome {
+    let target = context.target()?;
+    change(
+        context,
+        &target,
+        "stop",
+        Act::Stop,
+        &arguments.services,
+        arguments.timeout,
+    )
+    .await
+}
+
+/// Stops and starts.
+pub async fn restart(context: &Context, arguments: RestartArgs) -> Outcome {
+    let target = context.target()?;
+    change(
+        context,
+        &target,
+        "restart",
+        Act::Restart,
+        &arguments.services,
+        arguments.timeout,
+    )
+    .await
+}
+
+async fn change(
+    context: &Context,
+    target: &Target,
+    command: &'static str,
+    act: Act,
+    services: &[String],
+    timeout: Option<u32>,
+) -> Outcome {
+    let session = Session::open(context, &target.project, command).await?;
+    let listed = session
+        .live
+        .engine()
+        .list(Some(&target.project), true)
+        .await?;
+    known(target, &listed, services)?;
+    let observed = session.observe(Vec::new()).await?;
+    let only: Option<BTreeSet<String>> =
+        (!services.is_empty()).then(|| services.iter().cloned().collect());
+    let plan = lifecycle(&target.project, &observed, act, only.as_ref(), timeout)
+        .map_err(Failure::said)?;
+    if plan.is_empty() {
+        let nothing = match act {
+            Act::Start if listed.is_empty() => {
+                return Err(Failure::with_hint(
+                    format!("{} has no container to start", target.project),
+                    "stack up -d",
+                ));
+            }
+            Act::Start => "everything runs: nothing to do",
+            Act::Stop => "nothing runs: nothing to do",
+            Act::Restart => "there is no container: nothing to do",
+        };
+        context.tell(&format!(" {}: {nothing}", target.project));
+        return Ok(Exit::Done);
+    }
+    let report = session
+        .carry_out(&plan, &observed, &Manner::plain(OnFailure::GoOn))
+        .await?;
+    outcome(&report)
+}
+
+/// Freezes.
+pub async fn pause(context: &Context, arguments: ServicesArgs) -> Outcome {
+    let act = Errand {
+        doing: "Pausing",
+        done: "Paused",
+        state: "running",
+    };
+    errand(context, &arguments.services, act, async |engine, id| {
+        engine.pause(id).await
+    })
+    .await
+}
+
+/// Lets go on.
+pub async fn unpause(context: &Context, arguments: ServicesArgs) -> Outcome {
+    let act = Errand {
+        doing: "Unpausing",
+        done: "Unpaused",
+        state: "paused",
+    };
+    errand(context, &arguments.services, act, async |engine, id| {
+        engine.unpause(id).await
+    })
+    .await
+}
+
+/// Sends a signal.
+pub async fn kill(context: &Context, arguments: KillArgs) -> Outcome {
+    let act = Errand {
+        doing: "Killing",
+        done: "Killed",
+        state: "running",
+    };
+    let signal = arguments.signal.as_str();
+    errand(context, &arguments.services, act, async |engine, id| {
+        engine.signal(id, signal).await
+    })
+    .await
+}
+
+/// The words of something small that is done to several containers at once.
+struct Errand {
+    doing: &'static str,
+    done: &'static str,
+    /// The state of the containers it is done to.
+    state: &'static str,
+}
+
+async fn errand(
+    context: &Context,
+    services: &[String],
+    words: Errand,
+    act: impl AsyncFn(&Engine, &str) -> Result<(), WorldError>,
+) -> Outcome {
+    let target = context.target()?;
+    let engine = context.engine().await?;
+    let mut containers = of_services(&engine, &target, services, Which::Running).await?;
+    containers.retain(|container| container.state == words.state);
+    if containers.is_empty() {
+        context.tell(&format!(
+            " {}: no container is {}",
+            target.project, words.state
+        ));
+        return Ok(Exit::Done);
+    }
+    let all = containers
+        .iter()
+        .map(|container| one(context, &engine, container, &words, &act));
+    let failures = join_all(all)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .count();
+    if failures > 0 {
+        Err(Failure::Told(Exit::Refused))
+    } else {
+        Ok(Exit::Done)
+    }
+}
+
+async fn one(
+    context: &Context,
+    engine: &Engine,
+    container: &Listed,
+    words: &Errand,
+    act: &impl AsyncFn(&Engine, &str) -> Result<(), WorldError>,
+) -> Result<(), ()> {
+    let name = &container.name;
+    context.tell(&format!(" Container {name} {}", words.doing));
+    if context.global.dry_run {
+        context.tell(&format!(" Container {name} {}", words.done));
+        return Ok(());
+    }
+    match act(engine, &container.id).await {
+        Ok(()) => {
+            context.tell(&format!(" Container {name} {}", words.done));
+            Ok(())
+        }
+        Err(error) => {
+            eprintln!(" Container {name} Error: {error}");
+            Err(())
+        }
+    }
+}
+
+/// Removes stopped containers.
+pub async fn rm(context: &Context, arguments: RmArgs) -> Outcome {
+    let target = context.target()?;
+    if arguments.stop {
+        change(
+            context,
+            &target,
+            "stop",
+            Act::Stop,
+            &arguments.services,
+            None,
+        )
+        .await?;
+    }
+    let engine = context.engine().await?;
+    let mut stopped = of_services(&engine, &target, &arguments.services, Which::All).await?;
+    stopped.retain(|container| !container.runs());
+    if stopped.is_empty() {
+        context.tell(" No stopped containers");
+        return Ok(Exit::Done);
+    }
+    let names: Vec<&str> = stopped
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
+    if !arguments.force && !context.global.dry_run && !agreed(&names)? {
+        return Ok(Exit::Done);
+    }
+    let volumes = if arguments.volumes {
+        AnonymousVolumes::Remove
+    } else {
+        AnonymousVolumes::Keep
+    };
+    let words = Errand {
+        doing: "Removing",
+        done: "Removed",
+        state: "exited",
+    };
+    let act = async |engine: &Engine, id: &str| engine.remove(id, volumes).await;
+    let all = stopped
+        .iter()
+        .map(|container| one(context, &engine, container, &words, &act));
+    let failures = join_all(all)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .count();
+    if failures > 0 {
+        Err(Failure::Told(Exit::Refused))
+    } else {
+        Ok(Exit::Done)
+    }
+}
+
+/// Asks before something is removed; where nobody can answer, the answer is no.
+fn agreed(names: &[&str]) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::with_hint(
+            format!(
+                "going to remove {}, and nobody can be asked",
+                names.join(", ")
+            ),
+            "-f removes without asking",
+        ));
+    }
+    eprint!("? Going to remove {} (y/N) ", names.join(", "));
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

@@ -1,0 +1,274 @@
+//! From a stack and the flags to the plan of `up`: what `up`, `create`, `plan`, `scale` and `run` have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::apply::OnFailure;
+use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::context::{Context, Opened};
+use crate::cli::exit::Failure;
+use crate::cli::up::MakeArgs;
+use crate::file::active::Dependencies;
+use crate::model::mark;
+use crate::model::service::PullPolicy;
+use crate::model::stack::Stack;
+use crate::plan::check::check;
+use crate::plan::desired::{Desired, Wishes, desired};
+use crate::plan::diff::PlanError;
+use crate::plan::diff::container::Recreate;
+use crate::plan::diff::up::image::fetch;
+use crate::plan::diff::up::{UpOptions, orphans, up};
+use crate::plan::observed::{Observed, Scope};
+use crate::plan::spec::Spec;
+use crate::plan::step::Plan;
+use crate::world::World;
+
+/// Everything that was decided before the first act.
+pub struct Intent {
+    pub observed: Observed,
+    pub desired: Desired,
+    /// Images that must come whether or not they are there; it runs first.
+    pub fetch: Plan,
+    pub options: UpOptions,
+    pub wishes: Wishes,
+}
+
+/// Which containers the plan is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    Running,
+    /// `--no-start`, `create`.
+    Created,
+}
+
+/// Reads the stack for a command that makes something.
+pub fn open(
+    context: &Context,
+    services: &[String],
+    no_deps: bool,
+    make: &MakeArgs,
+) -> Result<Opened, Failure> {
+    let dependencies = if no_deps {
+        Dependencies::Left
+    } else {
+        Dependencies::Included
+    };
+    let mut opened = context.open(services, dependencies)?;
+    if opened.stack.services.is_empty() && opened.stack.inactive.is_empty() {
+        // A file without services may be all networks: here they are what is wanted.
+        let mut request = context.request(services, dependencies)?;
+        request.resources = crate::file::request::Resources::All;
+        opened = context.opened(&request)?;
+    }
+    let stack = &mut opened.stack;
+    if stack.services.is_empty() && stack.networks.is_empty() && stack.lans.is_empty() {
+        return Err(Failure::said("no service selected"));
+    }
+    if make.no_build {
+        for service in stack.services.values_mut() {
+            service.build = None;
+        }
+    }
+    if make.pull.as_deref() == Some("build") {
+        for service in stack
+            .services
+            .values_mut()
+            .filter(|service| service.build.is_some())
+        {
+            service.pull_policy = PullPolicy::Build;
+        }
+    }
+    for scale in &make.scale {
+        if !stack.services.contains_key(&scale.service) {
+            return Err(Failure::said(format!("no such service: {}", scale.service)));
+        }
+    }
+    Ok(opened)
+}
+
+/// Looks at the world, decides what should be there, and holds it against what is.
+pub async fn intend(
+    context: &Context,
+    world: &impl World,
+    opened: &Opened,
+    make: &MakeArgs,
+    named: &[String],
+    goal: Goal,
+) -> Result<Intent, Failure> {
+    let stack = &opened.stack;
+    let wishes = Wishes {
+        scale: make
+            .scale
+            .iter()
+            .map(|scale| (scale.service.clone(), scale.number))
+            .collect(),
+        separator: if context.global.compatibility {
+            "_"
+        } else {
+            "-"
+        },
+    };
+    // What containers should be attached to is known from the file alone, and decides how closely they are looked at.
+    let mut scope = scope(stack, &desired(stack, &wishes, &Observed::default()));
+    let mut observed = world.observe(&scope).await?;
+    let mut wanted = desired(stack, &wishes, &observed);
+    let second = self::scope(stack, &wanted);
+    if second.doors != scope.doors {
+        // Which doors there are is only known now, and whether they are open only a second look tells.
+        scope = second;
+        observed = world.observe(&scope).await?;
+        wanted = desired(stack, &wishes, &observed);
+    }
+    let options = options(context, make, named, stack, goal);
+    opened.tell(&check(stack, &wanted, &observed), context)?;
+    tell_orphans(context, stack, &observed, &options);
+    let fetch = fetch(stack, &wanted, &options).map_err(|error| plan_failure(&error, opened))?;
+    Ok(Intent {
+        observed,
+        desired: wanted,
+        fetch,
+        options,
+        wishes,
+    })
+}
+
+impl Intent {
+    /// The plan of `up`.
+    pub fn plan(&self, opened: &Opened) -> Result<Plan, Failure> {
+        up(&opened.stack, &self.desired, &self.observed, &self.options)
+            .map_err(|error| plan_failure(&error, opened))
+    }
+
+    /// Fetches and builds what must come in any case, and looks at the world again.
+    pub async fn fetch_images(
+        &mut self,
+        session: &Session<'_>,
+        opened: &Opened,
+        quiet: bool,
+    ) -> Result<(), Failure> {
+        if self.fetch.is_empty() {
+            return Ok(());
+        }
+        let place = |id: &_| opened.place(id);
+        let manner = Manner {
+            on_failure: OnFailure::Keep,
+            timings: false,
+            quiet_images: quiet,
+            place: &place,
+        };
+        let report = session
+            .carry_out(&self.fetch, &self.observed, &manner)
+            .await?;
+        outcome(&report)?;
+        self.observed = session.look(&scope(&opened.stack, &self.desired)).await?;
+        self.desired = desired(&opened.stack, &self.wishes, &self.observed);
+        Ok(())
+    }
+}
+
+/// What has to be looked at for these wants.
+fn scope(stack: &Stack, wanted: &Desired) -> Scope {
+    let mut scope = Scope {
+        project: stack.project.clone(),
+        images: images(stack),
+        doors: Vec::new(),
+        attachments: BTreeMap::new(),
+        host: true,
+    };
+    for spec in wanted.specs.values() {
+        match spec.as_ref() {
+            Spec::Door(door) => scope.doors.push(door.clone()),
+            Spec::Container(container) => {
+                if let Some(text) = container.labels.get(mark::ATTACHMENTS) {
+                    scope
+                        .attachments
+                        .insert(container.name.clone(), text.clone());
+                }
+            }
+            Spec::Lan(_)
+            | Spec::Link(_)
+            | Spec::Promiscuity(_)
+            | Spec::Network(_)
+            | Spec::Shim(_)
+            | Spec::Route(_)
+            | Spec::Volume(_)
+            | Spec::Image(_)
+            | Spec::Existing(_)
+            | Spec::Endpoint(_) => {}
+        }
+    }
+    scope
+}
+
+/// The images of all services, each once.
+pub fn images(stack: &Stack) -> Vec<String> {
+    let all: BTreeSet<&str> = stack
+        .services
+        .values()
+        .map(|service| service.image.as_str())
+        .collect();
+    all.into_iter().map(str::to_owned).collect()
+}
+
+fn options(
+    context: &Context,
+    make: &MakeArgs,
+    named: &[String],
+    stack: &Stack,
+    goal: Goal,
+) -> UpOptions {
+    let only_named = !named.is_empty() && !make.always_recreate_deps;
+    UpOptions {
+        recreate: match (
+            make.no_recreate,
+            make.force_recreate || make.renew_anon_volumes,
+        ) {
+            (true, _) => Recreate::Never,
+            (false, true) => Recreate::Forced(only_named.then(|| named.iter().cloned().collect())),
+            (false, false) => Recreate::Diverged,
+        },
+        remove_orphans: make.remove_orphans || context.settings.is_on("REMOVE_ORPHANS"),
+        no_start: goal == Goal::Created,
+        build: make.build || make.pull.as_deref() == Some("build"),
+        pull: match make.pull.as_deref() {
+            Some("always") => Some(PullPolicy::Always),
+            Some("missing") => Some(PullPolicy::Missing),
+            Some("never") => Some(PullPolicy::Never),
+            Some(_) | None => None,
+        },
+        timeout: make.timeout,
+        partial: !named.is_empty() || !stack.inactive.is_empty(),
+    }
+}
+
+fn tell_orphans(context: &Context, stack: &Stack, observed: &Observed, options: &UpOptions) {
+    if options.remove_orphans || context.settings.is_on("IGNORE_ORPHANS") {
+        return;
+    }
+    let names: Vec<&str> = orphans(stack, observed)
+        .iter()
+        .map(|found| found.name.as_str())
+        .collect();
+    if !names.is_empty() {
+        eprintln!(
+            "warning: Found orphan containers ([{}]) for this project. If you removed or renamed this service in your \
+             file, you can run this command with the --remove-orphans flag to clean it up.",
+            names.join(" ")
+        );
+    }
+}
+
+/// Why there is no plan; a cycle is told with the place of each of its parts.
+pub fn plan_failure(error: &PlanError, opened: &Opened) -> Failure {
+    let mut text = error.to_string();
+    match error {
+        PlanError::Cycle(path) => {
+            for id in path {
+                if let Some(place) = opened.place(id) {
+                    let _ = write!(text, "\n  {id} --> {place}");
+                }
+            }
+        }
+    }
+    Failure::said(text)
+}

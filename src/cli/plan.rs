@@ -1,0 +1,315 @@
+//! `stack plan`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::cli::down::{self, DownArgs};
+use crate::cli::exit::{Exit, Outcome};
+use crate::cli::make::{Goal, intend, open};
+use crate::cli::up::MakeArgs;
+use crate::plan::observed::Scope;
+use crate::plan::spec::ResourceId;
+use crate::plan::step::{Milestone, Plan, State, Step};
+use crate::world::World;
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit code 0: nothing to do; 2: there are changes; 1: it cannot be done.
+
+Examples:
+  stack plan                     what `up` would do
+  stack plan --down              what `down` would do
+  stack plan --format json       for programs"
+)]
+pub struct PlanArgs {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Plan `down` instead of `up`
+    #[arg(long)]
+    pub down: bool,
+    /// With --down: named and anonymous volumes too
+    #[arg(short, long, requires = "down")]
+    pub volumes: bool,
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// Leave out what the named services depend on
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: PlanFormat,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    Text,
+    Json,
+}
+
+/// Shows the plan.
+pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
+    let live = context.live().await?;
+    let nowhere = |_: &ResourceId| None;
+    let (plan, text) = if arguments.down {
+        let target = context.target()?;
+        let scope = Scope {
+            project: target.project.clone(),
+            images: Vec::new(),
+            doors: Vec::new(),
+            attachments: BTreeMap::new(),
+            host: true,
+        };
+        let observed = live.observe(&scope).await?;
+        let wanted = DownArgs {
+            services: arguments.services.clone(),
+            volumes: arguments.volumes,
+            rmi: None,
+            remove_orphans: arguments.make.remove_orphans,
+            timeout: arguments.make.timeout,
+            timings: false,
+        };
+        let plan = down::plan(context, &target, &observed, &wanted)?;
+        let text = shown(&plan, arguments.format, "down", &nowhere);
+        (plan, text)
+    } else {
+        let opened = open(
+            context,
+            &arguments.services,
+            arguments.no_deps,
+            &arguments.make,
+        )?;
+        let make = &arguments.make;
+        let intent = intend(
+            context,
+            &live,
+            &opened,
+            make,
+            &arguments.services,
+            Goal::Running,
+        )
+        .await?;
+        let mut plan = intent.fetch.clone();
+        join(&mut plan, intent.plan(&opened)?);
+        let place = |id: &ResourceId| opened.place(id);
+        let text = shown(&plan, arguments.format, "up", &place);
+        (plan, text)
+    };
+    write!(std::io::stdout().lock(), "{text}")?;
+    Ok(if plan.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Changes
+    })
+}
+
+/// Adds the steps of a plan that runs after this one; what both have is done by the first.
+fn join(first: &mut Plan, second: Plan) {
+    let known: Vec<ResourceId> = first.steps.iter().map(|step| step.id.clone()).collect();
+    let mut places = Vec::new();
+    for step in second.steps {
+        match known.iter().position(|id| *id == step.id) {
+            Some(place) => places.push(place),
+            None => {
+                places.push(first.steps.len());
+                first.steps.push(step);
+            }
+        }
+    }
+    for mut edge in second.edges {
+        if let (Some(from), Some(to)) = (places.get(edge.from.0), places.get(edge.to.0)) {
+            edge.from.0 = *from;
+            edge.to.0 = *to;
+            first.edges.push(edge);
+        }
+    }
+}
+
+fn shown(
+    plan: &Plan,
+    format: PlanFormat,
+    command: &str,
+    place: &dyn Fn(&ResourceId) -> Option<String>,
+) -> String {
+    match format {
+        PlanFormat::Text => text(plan, command, place),
+        PlanFormat::Json => format!("{:#}\n", value(plan, place)),
+    }
+}
+
+/// The plan for people: each step with its number, what it does, to what, why, where in the file, and after which.
+pub fn text(plan: &Plan, command: &str, place: &dyn Fn(&ResourceId) -> Option<String>) -> String {
+    if plan.is_empty() {
+        return format!("{}: nothing to do\n", plan.project);
+    }
+    let rows: Vec<[String; 4]> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let after = after(plan, index);
+            let mut why = step.reason.to_string();
+            if let Some(place) = place(&step.id) {
+                let _ = write!(why, " ({place})");
+            }
+            if step.farewell {
+                why.push_str(", last of all");
+            }
+            [
+                format!("{} {}", sign(step), step.verb()),
+                format!("{} {}", step.id.kind.word(), step.id.name),
+                why,
+                after,
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let (verbs, names, reasons) = (width(0), width(1), width(2));
+    let mut text = format!("{}: {}\n", plan.project, counted(plan.steps.len(), "step"));
+    for (index, [verb, name, why, after]) in rows.iter().enumerate() {
+        let line = format!(
+            "{:>3}  {verb:<verbs$}  {name:<names$}  {why:<reasons$}  {after}",
+            index + 1
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let _ = writeln!(text, "`stack {command}` does it.");
+    text
+}
+
+/// `after 1, 3 (healthy)`.
+fn after(plan: &Plan, index: usize) -> String {
+    let mut needs: Vec<(usize, &'static str)> = plan
+        .edges
+        .iter()
+        .filter(|edge| edge.to.0 == index)
+        .map(|edge| {
+            let until = match edge.milestone {
+                Milestone::Done => "",
+                Milestone::Healthy => " (healthy)",
+                Milestone::Completed => " (completed)",
+            };
+            (edge.from.0 + 1, until)
+        })
+        .collect();
+    needs.sort_unstable();
+    needs.dedup();
+    if needs.is_empty() {
+        return String::new();
+    }
+    let needs: Vec<String> = needs
+        .iter()
+        .map(|(number, until)| format!("{number}{until}"))
+        .collect();
+    format!("after {}", needs.join(", "))
+}
+
+fn sign(step: &Step) -> char {
+    match (&step.before, &step.after) {
+        (State::Absent, _) => '+',
+        (_, State::Absent) => '-',
+        (State::Present(_), State::Running(_)) => '>',
+        (State::Running(_), State::Present(_)) => '.',
+        (State::Present(_) | State::Running(_) | State::Parked(_), _) => '~',
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+/// The plan for programs.
+pub fn value(plan: &Plan, place: &dyn Fn(&ResourceId) -> Option<String>) -> Value {
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let after: Vec<Value> = plan
+                .edges
+                .iter()
+                .filter(|edge| edge.to.0 == index)
+                .map(|edge| json!({"step": edge.from, "milestone": edge.milestone, "optional": edge.optional}))
+                .collect();
+            json!({
+                "step": index,
+                "verb": step.verb(),
+                "kind": step.id.kind,
+                "name": step.id.name,
+                "on": if step.id.kind.on_host() { "host" } else { "engine" },
+                "reason": step.reason.to_string(),
+                "place": place(&step.id),
+                "farewell": step.farewell,
+                "after": after,
+                "before_state": step.before,
+                "after_state": step.after,
+            })
+        })
+        .collect();
+    json!({"project": plan.project, "steps": steps})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::text;
+    use crate::plan::spec::{ImageSource, ImageSpec, Kind, ResourceId, Spec};
+    use crate::plan::step::{Edge, Milestone, Plan, Reason, State, Step, StepIndex, Undo};
+
+    #[test]
+    fn a_plan_is_shown_with_reasons_and_order() {
+        let step = |kind: Kind, name: &str| Step {
+            id: ResourceId::new(kind, name),
+            before: State::Absent,
+            after: State::Present(Arc::new(Spec::Image(ImageSpec {
+                reference: name.to_owned(),
+                services: Vec::new(),
+                source: ImageSource::Pull(Default::default()),
+                platform: None,
+            }))),
+            reason: Reason::Missing,
+            undo: Undo::Inverse,
+            farewell: false,
+        };
+        let plan = Plan {
+            project: "lab".parse().unwrap(),
+            steps: vec![
+                step(Kind::Image, "nginx"),
+                step(Kind::Container, "lab-web-1"),
+            ],
+            edges: vec![Edge {
+                from: StepIndex(0),
+                to: StepIndex(1),
+                milestone: Milestone::Done,
+                optional: false,
+            }],
+        };
+        let place =
+            |id: &ResourceId| (id.kind == Kind::Container).then(|| "stack.yaml:2:3".to_owned());
+        assert_eq!(
+            text(&plan, "up", &place),
+            "lab: 2 steps\n\
+             \x20 1  + pull    image nginx          it is not there\n\
+             \x20 2  + create  container lab-web-1  it is not there (stack.yaml:2:3)  after 1\n\
+             `stack up` does it.\n"
+        );
+    }
+}

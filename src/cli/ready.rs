@@ -1,0 +1,152 @@
+//! `--wait`: returns when every container that was asked for is running, or healthy where it has a health check.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+
+use crate::cli::carry::Session;
+use crate::cli::context::{Context, Target};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signal::wishes_to_stop;
+use crate::cli::up::Made;
+use crate::model::name::ProjectName;
+use crate::model::service::Condition;
+use crate::world::engine::Engine;
+use crate::world::engine::talk::list::Listed;
+
+/// Waits for what an `up` has made, at most so many seconds.
+pub async fn wait(
+    context: &Context,
+    session: &Session<'_>,
+    made: &Made,
+    timeout: Option<u64>,
+) -> Result<(), Failure> {
+    let project = &made.opened.stack.project;
+    let engine = session.live.engine();
+    let all = made
+        .intent
+        .desired
+        .containers
+        .iter()
+        .flat_map(|(service, ids)| ids.iter().map(move |id| (service, id)));
+    let waits = all.map(|(service, id)| {
+        let may_end = is_to_complete(made, service.as_str());
+        one(
+            context,
+            engine,
+            project,
+            service.as_str(),
+            &id.name,
+            may_end,
+        )
+    });
+    bounded(project, timeout, try_join_all(waits)).await
+}
+
+/// Waits for containers that are there.
+pub async fn wait_for(
+    context: &Context,
+    engine: &Engine,
+    target: &Target,
+    containers: &[Listed],
+    timeout: Option<u64>,
+) -> Result<(), Failure> {
+    let project = &target.project;
+    let waits = containers.iter().map(|container| {
+        one(
+            context,
+            engine,
+            project,
+            container.service(),
+            &container.name,
+            false,
+        )
+    });
+    bounded(project, timeout, try_join_all(waits)).await
+}
+
+async fn bounded(
+    project: &ProjectName,
+    timeout: Option<u64>,
+    ready: impl Future<Output = Result<Vec<()>, Failure>>,
+) -> Result<(), Failure> {
+    let mut stops = wishes_to_stop()?;
+    let bound = async {
+        match timeout {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = ready => done.map(|_| ()),
+        () = bound => Err(Failure::with_hint(
+            format!("application not healthy after {}s", timeout.unwrap_or_default()),
+            format!("stack --project-name {project} ps"),
+        )),
+        _ = stops.next() => Err(Failure::Told(Exit::Interrupted)),
+    }
+}
+
+async fn one(
+    context: &Context,
+    engine: &Engine,
+    project: &ProjectName,
+    service: &str,
+    container: &str,
+    may_end: bool,
+) -> Result<(), Failure> {
+    // Events from before the first look are heard too, so that none is missed between the two.
+    let mut happenings = std::pin::pin!(engine.happenings(project, None, None));
+    loop {
+        let found = engine.inspected(container).await?;
+        if !found.running {
+            if found.exit_code == 0 && may_end {
+                context.tell(&format!(" Container {container} Exited"));
+                return Ok(());
+            }
+            return Err(Failure::with_hint(
+                format!("container {container} exited ({})", found.exit_code),
+                format!("stack --project-name {project} logs {service}"),
+            ));
+        }
+        match found.health.as_str() {
+            "" => return Ok(()),
+            "healthy" => {
+                context.tell(&format!(" Container {container} Healthy"));
+                return Ok(());
+            }
+            "unhealthy" => {
+                return Err(Failure::with_hint(
+                    format!("container {container} is unhealthy"),
+                    format!("stack --project-name {project} logs {service}"),
+                ));
+            }
+            _ => {}
+        }
+        loop {
+            // The first look may have been before the engine began to tell; a slow look now and then costs nothing.
+            match tokio::time::timeout(Duration::from_secs(1), happenings.next()).await {
+                Ok(Some(happening)) => {
+                    let happening = happening?;
+                    if happening.attribute("name") == container {
+                        break;
+                    }
+                }
+                Ok(None) => return Err(Failure::said("the engine's events ended")),
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+/// Whether somebody waits for this service's end, so that its end is no failure.
+fn is_to_complete(made: &Made, service: &str) -> bool {
+    made.opened.stack.services.values().any(|other| {
+        other
+            .depends_on
+            .get(service)
+            .is_some_and(|dependency| dependency.condition == Condition::CompletedSuccessfully)
+    })
+}
