@@ -18,6 +18,8 @@ pub mod message;
 pub mod nftables;
 mod observe;
 pub mod packet;
+mod promiscuity;
+mod route;
 mod shim;
 pub mod socket;
 pub mod sysctl;
@@ -151,7 +153,7 @@ impl Host {
         &self,
         project: &ProjectName,
         step: &Step,
-        _endpoints: &impl Endpoints,
+        endpoints: &impl Endpoints,
         progress: &dyn Progress,
     ) -> Result<(), WorldError> {
         match (&step.after, step.before.spec()) {
@@ -159,12 +161,28 @@ impl Host {
                 Spec::Shim(spec) => shim::make(self, project, spec, progress).await,
                 Spec::Link(spec) => link::make(self, project, spec).await,
                 Spec::Lan(spec) => lan::make(self, project, spec, progress).await,
-                _ => Err(misplaced(step)),
+                Spec::Promiscuity(spec) => promiscuity::make(self, project, spec).await,
+                Spec::Route(spec) => route::make(self, project, spec, endpoints).await,
+                Spec::Door(spec) => route::open_door(self, spec, endpoints).await,
+                Spec::Network(_)
+                | Spec::Volume(_)
+                | Spec::Image(_)
+                | Spec::Container(_)
+                | Spec::Existing(_)
+                | Spec::Endpoint(_) => Err(misplaced(step)),
             },
             (State::Absent, Some(spec)) => match spec.as_ref() {
                 Spec::Shim(_) | Spec::Link(_) => link::remove(self, project, &step.id).await,
-                Spec::Lan(spec) => lan::remove(self, project, &step.id, Some(spec)).await,
-                _ => Err(misplaced(step)),
+                Spec::Lan(spec) => lan::remove(self, project, &step.id, spec).await,
+                Spec::Promiscuity(_) => promiscuity::remove(self, project, &step.id).await,
+                Spec::Route(_) => route::remove(self, project, &step.id).await,
+                Spec::Door(spec) => route::close_door(self, spec, endpoints).await,
+                Spec::Network(_)
+                | Spec::Volume(_)
+                | Spec::Image(_)
+                | Spec::Container(_)
+                | Spec::Existing(_)
+                | Spec::Endpoint(_) => Err(misplaced(step)),
             },
             (State::Absent, None) => Ok(()),
             (State::Running(_) | State::Parked(_), _) => Err(misplaced(step)),

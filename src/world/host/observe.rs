@@ -15,13 +15,13 @@ use crate::world::host::claim::{self, Owner};
 use crate::world::host::error::broken;
 use crate::world::host::lan::{place, read};
 use crate::world::host::ledger::{Entry, Ledger, Note};
-use crate::world::host::{Endpoints, Host, birth, link, shim};
+use crate::world::host::{Endpoints, Host, birth, link, promiscuity, route, shim};
 
 /// All of the project's resources on this host.
 pub async fn observe(
     host: &Host,
     scope: &Scope,
-    _endpoints: &impl Endpoints,
+    endpoints: &impl Endpoints,
 ) -> Result<BTreeMap<ResourceId, FoundResource>, WorldError> {
     let links = host.links().await?;
     let routes = host.route_facts(&links).await?;
@@ -51,6 +51,20 @@ pub async fn observe(
                 },
             );
         }
+    }
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.project == scope.project)
+    {
+        let noted = match promiscuity::found(entry, &links) {
+            Some(noted) => Some(noted),
+            None => route::found(entry, &links, &routes, endpoints).await?,
+        };
+        found.extend(noted.map(|noted| (entry.id.clone(), noted)));
+    }
+    for door in &scope.doors {
+        let open = route::find_door(host, door, endpoints).await?;
+        found.extend(open.map(|open| (open.spec.id(), open)));
     }
     Ok(found)
 }

@@ -104,7 +104,7 @@ pub async fn make(
         wire.machine(&switch, bridge, name, machine).await?;
     }
     wire.clear_surplus(&switch).await?;
-    wire.settle(&switch).await?;
+    wire.await_frames(&switch).await?;
     if spec.lan.nat {
         nat::make(&wire, progress).await?;
     } else {
@@ -118,7 +118,7 @@ pub async fn remove(
     host: &Host,
     project: &ProjectName,
     id: &ResourceId,
-    spec: Option<&LanSpec>,
+    spec: &LanSpec,
 ) -> Result<(), WorldError> {
     nat::remove(host, project, id).await?;
     host.delete_links_of(project, id).await?;
@@ -295,7 +295,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Waits until the wire carries frames, for two seconds at most.
-    async fn settle(&self, switch: &Place) -> Result<(), WorldError> {
+    async fn await_frames(&self, switch: &Place) -> Result<(), WorldError> {
         let until = tokio::time::Instant::now() + std::time::Duration::from_secs(2);
         switch.settled(HOST_PORT, until).await?;
         switch.settled(ROUTER_PORT, until).await?;

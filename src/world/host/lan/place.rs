@@ -131,19 +131,17 @@ pub async fn remove_all(
     host: &Host,
     project: &ProjectName,
     id: &ResourceId,
-    spec: Option<&LanSpec>,
+    spec: &LanSpec,
 ) -> Result<(), WorldError> {
     for (_, name) in parts(host, project, id).await? {
         remove(host, &name)?;
     }
-    if let Some(spec) = spec {
-        let machines = spec.lan.hosts.keys().map(|name| name.as_str());
-        for part in machines.chain(["switch", "router"]) {
-            let name = name_of(spec, part);
-            if Namespace::named(&name).is_err() {
-                netns::unbind(&name)
-                    .map_err(|error| broken(format!("cannot remove `{name}`"), &error))?;
-            }
+    let machines = spec.lan.hosts.keys().map(|name| name.as_str());
+    for part in machines.chain(["switch", "router"]) {
+        let name = name_of(spec, part);
+        if Namespace::named(&name).is_err() {
+            netns::unbind(&name)
+                .map_err(|error| broken(format!("cannot remove `{name}`"), &error))?;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags};
 use crate::model::address::Mac;
 use crate::model::name::ProjectName;
 use crate::plan::observed::{FoundResource, Scope};
-use crate::plan::spec::{ResourceId, ShimKind, Spec};
+use crate::plan::spec::{DoorSpec, Kind, ResourceId, ShimKind, Spec};
 use crate::plan::step::{Reason, State, Step, Undo};
 use crate::world::host::fuse::Fuse;
 use crate::world::host::message::{self, Routed, VethEnd};
@@ -269,10 +269,23 @@ impl Bed {
     }
 
     pub async fn observe(&self) -> BTreeMap<ResourceId, FoundResource> {
+        self.look(Vec::new()).await
+    }
+
+    /// The doors among these that are open.
+    pub async fn observe_doors(&self, doors: Vec<DoorSpec>) -> Vec<ResourceId> {
+        let found = self.look(doors).await;
+        found
+            .into_keys()
+            .filter(|id| id.kind == Kind::Door)
+            .collect()
+    }
+
+    async fn look(&self, doors: Vec<DoorSpec>) -> BTreeMap<ResourceId, FoundResource> {
         let scope = Scope {
             project: self.project.clone(),
             images: Vec::new(),
-            doors: Vec::new(),
+            doors,
             attachments: BTreeMap::new(),
             host: true,
         };

@@ -4,3 +4,4 @@
 mod bed;
 mod lan;
 mod shim;
+mod ways;
