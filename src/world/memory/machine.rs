@@ -163,8 +163,15 @@ impl Machine {
 
     /// A new engine id: 64 hexadecimal digits, the same in every run.
     pub fn new_id(&mut self) -> String {
-        self.born += 1;
-        hash::of(&self.born)
+        loop {
+            self.born += 1;
+            let id = hash::of(&self.born);
+            let mut networks = self.networks.values();
+            let taken = networks.any(|network| network.engine_id == id);
+            if !taken && !self.containers.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     fn add_network(&mut self, project: &ProjectName, spec: &NetworkSpec) -> Result<(), WorldError> {
