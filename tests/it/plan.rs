@@ -326,7 +326,7 @@ fn a_new_alias_or_network_is_wired_live() {
             2 disconnect endpoint/lab-web-1/lab_b: changed: networks.lab_b
             3 connect endpoint/lab-web-1/lab_a: changed: networks.lab_a after 1, 2
             4 connect endpoint/lab-web-1/lab_c: changed: networks.lab_c after 0, 1, 2
-            5 remove network/lab_b: no longer in the file after 2
+            5 remove network/lab_b: no longer in the file after 2 (farewell)
         "#]],
     );
 }
@@ -459,14 +459,15 @@ fn a_network_that_the_file_dropped_goes_before_one_that_it_is_in_the_way_of() {
         &world_of(&before),
         &UpOptions::default(),
         expect![[r#"
-            0 park container/lab-web-1: changed: networks (the first one)
-            1 remove network/lab_lan: no longer in the file after 0
-            2 create network/lab_office: it is not there after 1
-            3 create container/lab-web-1: changed: networks (the first one) after 0, 2
-            4 start container/lab-web-1: changed: networks (the first one) after 3
-            5 remove shim/shim-lab-lan: no longer in the file
-            6 create shim/shim-lab-office: it is not there after 2, 5
-            7 remove container/lab-web-1: changed: networks (the first one) after 0 (farewell)
+            0 disconnect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan
+            1 park container/lab-web-1: changed: networks (the first one) after 0
+            2 remove shim/shim-lab-lan: no longer in the file
+            3 remove network/lab_lan: no longer in the file after 0, 1, 2
+            4 create network/lab_office: it is not there after 3
+            5 create container/lab-web-1: changed: networks (the first one) after 1, 4
+            6 start container/lab-web-1: changed: networks (the first one) after 5
+            7 create shim/shim-lab-office: it is not there after 2, 4
+            8 remove container/lab-web-1: changed: networks (the first one) after 1 (farewell)
         "#]],
     );
 }

@@ -1,6 +1,8 @@
 //! Which kinds of resources go before which, and what stands on what.
 
+use crate::model::address::overlap;
 use crate::plan::diff::draft::Draft;
+use crate::plan::diff::network;
 use crate::plan::spec::{Kind, NetworkSpec, Spec};
 use crate::plan::step::StepIndex;
 
@@ -19,6 +21,35 @@ pub fn by_kind(draft: &mut Draft, one: (Kind, StepIndex), two: (Kind, StepIndex)
         std::cmp::Ordering::Less => draft.after(one.1, two.1),
         std::cmp::Ordering::Greater => draft.after(two.1, one.1),
         std::cmp::Ordering::Equal => {}
+    }
+}
+
+/// Whether something that goes must be gone before another thing can be made: they share a name in the kernel, an
+/// address, or a parent that carries only one of them.
+pub fn in_the_way(old: &Spec, new: &Spec) -> bool {
+    match (old, new) {
+        (Spec::Network(old), Spec::Network(new)) => network::in_the_way(old, new),
+        (Spec::Lan(old), Spec::Lan(new)) => {
+            old.lan.parent == new.lan.parent || old.namespace_prefix == new.namespace_prefix
+        }
+        (Spec::Link(old), Spec::Link(new)) => old.base == new.base && old.vlan == new.vlan,
+        (Spec::Shim(old), Spec::Shim(new)) => {
+            let same_address = old.addresses.iter().any(|one| new.addresses.contains(one));
+            let same_route = old.routes.iter().any(|one| {
+                let mut routes = new.routes.iter();
+                routes.any(|two| overlap(&one.destination, &two.destination))
+            });
+            old.parent == new.parent || same_address || same_route
+        }
+        (Spec::Route(old), Spec::Route(new)) => {
+            old.container == new.container && old.network == new.network
+        }
+        (Spec::Door(old), Spec::Door(new)) => {
+            old.container == new.container && old.host_address == new.host_address
+        }
+        (Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_), _) => false,
+        (Spec::Shim(_) | Spec::Route(_) | Spec::Door(_) | Spec::Volume(_), _) => false,
+        (Spec::Image(_) | Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_), _) => false,
     }
 }
 

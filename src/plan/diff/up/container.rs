@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::plan::diff::container::{self, Fate};
-use crate::plan::diff::up::{Marks, Writer, as_container};
+use crate::plan::diff::up::{Marks, Writer, as_container, own_containers};
 use crate::plan::observed::FoundContainer;
 use crate::plan::spec::{
     AttachmentSpec, ContainerNetwork, ContainerSpec, EndpointSpec, Kind, ResourceId, Spec,
@@ -57,6 +57,7 @@ impl Writer<'_> {
                 for step in cut {
                     self.draft.after(step, park);
                 }
+                self.stops.insert(found.engine_id.clone(), park);
                 marks.first = Some(park);
                 self.make(id, spec, reason, &mut marks);
                 let discard = self.draft.push(Step {
@@ -68,6 +69,7 @@ impl Writer<'_> {
                     farewell: true,
                 });
                 self.draft.after(park, discard);
+                self.discards.insert(found.engine_id.clone(), discard);
             }
             (Fate::Rewire { rewiring, start }, Some(found)) => {
                 self.rewire(id, &rewiring.disconnect, &rewiring.connect, &mut marks);
@@ -89,6 +91,7 @@ impl Writer<'_> {
                         State::Present(old),
                         reason.clone(),
                     );
+                    self.stops.insert(found.engine_id.clone(), stop);
                     marks.first = marks.first.or(Some(stop));
                     marks.create = marks.create.or(Some(stop));
                     self.start_of(id, spec, found, Some(reason), &mut marks);
@@ -269,6 +272,19 @@ impl Writer<'_> {
                 step
             })
             .collect()
+    }
+
+    /// Containers that share another's namespace stop before it does, so that, brought back, it starts before them.
+    pub(super) fn sharers(&mut self) {
+        for found in own_containers(self.stack, self.observed) {
+            let Some(owner) = found.network_mode.strip_prefix("container:") else {
+                continue;
+            };
+            let (own, owner) = (self.stops.get(&found.engine_id), self.stops.get(owner));
+            if let (Some(own), Some(owner)) = (own, owner) {
+                self.draft.after(*own, *owner);
+            }
+        }
     }
 
     /// Notes from which networks a container goes, and on which it stays.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::model::hash;
 use crate::plan::diff::container::Fate;
+use crate::plan::diff::up::removal::container_of;
 use crate::plan::diff::up::{Marks, Writer};
 use crate::plan::spec::{Kind, ResourceId, Spec};
-use crate::plan::step::{Reason, State};
+use crate::plan::step::{Reason, State, StepIndex};
 
 impl Writer<'_> {
     /// Lans, links and promiscuous flags.
@@ -63,12 +64,20 @@ impl Writer<'_> {
                     (false, true) => vec!["its container starts anew".to_owned()],
                 };
                 let before = State::Present(Arc::new(found.spec.clone()));
-                self.draft.step(
-                    id,
-                    before,
-                    State::Present(Arc::clone(spec)),
-                    Reason::Changed(what),
-                )
+                let after = State::Present(Arc::clone(spec));
+                let reason = Reason::Changed(what);
+                match self.stop_before(&found.spec) {
+                    // It goes before its container stops and comes when that has started, so that, taken back, it
+                    // finds the container as it was.
+                    Some(stop) => {
+                        let remove = self.draft.step(id, before, State::Absent, reason.clone());
+                        self.draft.after(remove, stop);
+                        let create = self.draft.step(id, State::Absent, after, reason);
+                        self.draft.after(remove, create);
+                        create
+                    }
+                    None => self.draft.step(id, before, after, reason),
+                }
             }
         };
         self.marks.insert(
@@ -81,23 +90,15 @@ impl Writer<'_> {
         );
     }
 
+    /// The step that stops or parks the container of a route or door.
+    fn stop_before(&self, spec: &Spec) -> Option<StepIndex> {
+        container_of(spec).and_then(|name| self.stop_of(name))
+    }
+
     /// Whether a route or door belongs to a container that gets another process, and perhaps another address.
     pub(super) fn follows_a_restart(&self, spec: &Spec) -> bool {
-        let container = match spec {
-            Spec::Route(route) => &route.container,
-            Spec::Door(door) => &door.container,
-            Spec::Lan(_)
-            | Spec::Link(_)
-            | Spec::Promiscuity(_)
-            | Spec::Network(_)
-            | Spec::Shim(_) => return false,
-            Spec::Volume(_)
-            | Spec::Image(_)
-            | Spec::Container(_)
-            | Spec::Existing(_)
-            | Spec::Endpoint(_) => {
-                return false;
-            }
+        let Some(container) = container_of(spec) else {
+            return false;
         };
         self.fates
             .get(&ResourceId::new(Kind::Container, container))

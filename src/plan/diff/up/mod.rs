@@ -56,10 +56,10 @@ pub fn up(
     writer.ground();
     writer.networks();
     writer.containers();
-    writer.host_side();
     writer.surplus();
-    writer.unwanted_networks();
-    writer.unwanted_resources();
+    writer.host_side();
+    writer.unwanted();
+    writer.sharers();
     writer.needs();
     writer.draft.finish(&stack.project)
 }
@@ -88,7 +88,11 @@ struct Writer<'a> {
     leaving: BTreeMap<String, Vec<StepIndex>>,
     /// For each network by the engine's name: the containers of ours that stay on it.
     staying: BTreeMap<String, usize>,
-    /// Steps that remove a network, with what it was.
+    /// For each container that is there, by the engine's id: the step that stops or parks it.
+    stops: HashMap<String, StepIndex>,
+    /// For each container that goes, by the engine's id: the step that discards it in the end.
+    discards: HashMap<String, StepIndex>,
+    /// Steps that remove a network that is made anew, with its name.
     removed_networks: Vec<(StepIndex, String)>,
     /// Networks that are replaced, by the engine's name.
     replaced: BTreeMap<String, Vec<String>>,
@@ -121,6 +125,8 @@ impl<'a> Writer<'a> {
             found: HashMap::new(),
             leaving: BTreeMap::new(),
             staying: BTreeMap::new(),
+            stops: HashMap::new(),
+            discards: HashMap::new(),
             removed_networks: Vec::new(),
             replaced,
         };

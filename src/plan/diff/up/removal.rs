@@ -4,11 +4,54 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::plan::diff::up::{Marks, Writer, own_containers};
-use crate::plan::diff::{container, network, order};
+use crate::plan::diff::up::{Writer, own_containers};
+use crate::plan::diff::{container, order};
 use crate::plan::observed::FoundContainer;
 use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::{Reason, State, Step, StepIndex, Undo};
+
+/// When something that nobody wants goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// As a step that is taken back when a later one fails.
+    Early,
+    /// As a farewell.
+    Late,
+}
+
+/// Something that nobody wants any more.
+struct Going {
+    id: ResourceId,
+    spec: Arc<Spec>,
+    when: When,
+    /// The steps that it must be gone before.
+    before: Vec<StepIndex>,
+}
+
+impl Going {
+    /// A network goes before what it stands on.
+    fn early_if_on(self, grounds: &[&Spec]) -> Going {
+        let is_on = match self.spec.as_ref() {
+            Spec::Network(network) => grounds.iter().any(|ground| order::is_on(network, ground)),
+            Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Shim(_) => false,
+            Spec::Route(_) | Spec::Door(_) | Spec::Volume(_) | Spec::Image(_) => false,
+            Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => false,
+        };
+        let when = if is_on { When::Early } else { self.when };
+        Going { when, ..self }
+    }
+}
+
+/// The container that a resource of the host is for.
+pub(super) fn container_of(spec: &Spec) -> Option<&str> {
+    match spec {
+        Spec::Route(route) => Some(&route.container),
+        Spec::Door(door) => Some(&door.container),
+        Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) => None,
+        Spec::Shim(_) | Spec::Volume(_) | Spec::Image(_) => None,
+        Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => None,
+    }
+}
 
 impl Writer<'_> {
     /// Containers that nobody wants: more than the scale, orphans where asked, parked ones of a lost run.
@@ -22,7 +65,7 @@ impl Writer<'_> {
             if wanted.contains(found.engine_id.as_str()) {
                 continue;
             }
-            let reason = match self.unwanted(found) {
+            let reason = match self.why_unwanted(found) {
                 Some(reason) => reason,
                 None => {
                     for endpoint in &found.endpoints {
@@ -43,8 +86,14 @@ impl Writer<'_> {
                 (None, true) => Some(State::Running(old)),
                 (None, false) => Some(State::Present(old)),
             };
-            let park =
-                park.map(|before| self.draft.step(&id, before, parked.clone(), reason.clone()));
+            let park = park.map(|before| {
+                let cut = self.cut_from_replaced(found);
+                let park = self.draft.step(&id, before, parked.clone(), reason.clone());
+                for step in cut {
+                    self.draft.after(step, park);
+                }
+                park
+            });
             let discard = self.draft.push(Step {
                 id,
                 before: parked,
@@ -53,10 +102,10 @@ impl Writer<'_> {
                 undo: Undo::Never,
                 farewell: true,
             });
-            if let Some(park) = park {
-                self.draft.after(park, discard);
-            }
+            self.discards.insert(found.engine_id.clone(), discard);
             let Some(step) = park else { continue };
+            self.draft.after(step, discard);
+            self.stops.insert(found.engine_id.clone(), step);
             for endpoint in &found.endpoints {
                 self.leaving
                     .entry(endpoint.network.clone())
@@ -67,7 +116,7 @@ impl Writer<'_> {
     }
 
     /// Why a container of the project that matches no wanted one goes.
-    pub(super) fn unwanted(&self, found: &FoundContainer) -> Option<Reason> {
+    fn why_unwanted(&self, found: &FoundContainer) -> Option<Reason> {
         if found.parked_from().is_some() {
             return Some(Reason::Leftover);
         }
@@ -81,17 +130,34 @@ impl Writer<'_> {
         }
     }
 
-    /// Networks of the project that the file no longer has and nobody stays on.
-    pub(super) fn unwanted_networks(&mut self) {
-        if self.options.partial {
-            return;
+    /// Networks and host resources of the project that the file no longer has and nobody stays on. They go in the end,
+    /// when nothing can fail any more, but for those that are in the way of what is made.
+    pub(super) fn unwanted(&mut self) {
+        if !self.options.partial {
+            let resources = self.unwanted_resources();
+            let networks = self.unwanted_networks();
+            let early_grounds: Vec<&Spec> = resources
+                .iter()
+                .filter(|going| going.when == When::Early)
+                .map(|going| going.spec.as_ref())
+                .collect();
+            let networks: Vec<Going> = networks
+                .into_iter()
+                .map(|going| going.early_if_on(&early_grounds))
+                .collect();
+            self.remove_unwanted(networks, resources);
         }
+        self.order_network_removals();
+    }
+
+    fn unwanted_networks(&self) -> Vec<Going> {
         let wanted: BTreeSet<&str> = self
             .stack
             .networks
             .values()
             .map(|network| network.name.as_str())
             .collect();
+        let mut going = Vec::new();
         for found in &self.observed.networks {
             let name = found.spec.name.as_str();
             let is_ours = found.project.as_deref() == Some(self.stack.project.as_str())
@@ -102,69 +168,154 @@ impl Writer<'_> {
             {
                 continue;
             }
-            let before = State::Present(Arc::new(Spec::Network(found.spec.clone())));
-            let id = ResourceId::new(Kind::Network, name);
-            let step = self.draft.step(&id, before, State::Absent, Reason::Orphan);
-            self.removed_networks.push((step, name.to_owned()));
+            going.push(self.going(
+                ResourceId::new(Kind::Network, name),
+                Arc::new(Spec::Network(found.spec.clone())),
+            ));
         }
-        self.order_network_removals();
+        going
     }
 
-    /// A network goes when all of ours are off it, and before others are made that it would be in the way of.
-    pub(super) fn order_network_removals(&mut self) {
-        for (remove, name) in std::mem::take(&mut self.removed_networks) {
-            for step in self.leaving.get(&name).cloned().unwrap_or_default() {
-                self.draft.after(step, remove);
-            }
-            let Some(old) = self
-                .observed
-                .networks
-                .iter()
-                .find(|network| network.spec.name == name)
-            else {
-                continue;
+    fn unwanted_resources(&self) -> Vec<Going> {
+        self.observed
+            .resources
+            .iter()
+            .filter(|(id, found)| {
+                !self.desired.specs.contains_key(*id) && !self.is_still_used(&found.spec)
+            })
+            .map(|(id, found)| self.going(id.clone(), Arc::new(found.spec.clone())))
+            .collect()
+    }
+
+    /// When something goes, and before which steps that make something.
+    fn going(&self, id: ResourceId, spec: Arc<Spec>) -> Going {
+        let blocks: Vec<StepIndex> = self
+            .desired
+            .specs
+            .iter()
+            .filter(|(other, new)| **other != id && order::in_the_way(&spec, new))
+            .filter_map(|(other, _)| self.marks.get(other).and_then(|marks| marks.create))
+            .collect();
+        // A route or door is lost when its container stops, so it must be known to have been there.
+        let stop = container_of(&spec).and_then(|name| self.stop_of(name));
+        let when = match (blocks.is_empty(), stop) {
+            (true, None) => When::Late,
+            (false, _) | (_, Some(_)) => When::Early,
+        };
+        Going {
+            id,
+            spec,
+            when,
+            before: blocks.into_iter().chain(stop).collect(),
+        }
+    }
+
+    /// The step that stops or parks the running container of this name.
+    pub(super) fn stop_of(&self, name: &str) -> Option<StepIndex> {
+        let mut containers = own_containers(self.stack, self.observed);
+        let found = containers.find(|found| found.name == name && found.runs())?;
+        self.stops.get(&found.engine_id).copied()
+    }
+
+    fn remove_unwanted(&mut self, networks: Vec<Going>, resources: Vec<Going>) {
+        let mut removals: Vec<(When, Kind, StepIndex)> = Vec::new();
+        for going in networks.into_iter().chain(resources) {
+            let Going {
+                id,
+                spec,
+                when,
+                before,
+            } = going;
+            let (undo, farewell) = match when {
+                When::Early => (Undo::Inverse, false),
+                When::Late => (Undo::Never, true),
             };
-            for (id, spec) in &self.desired.specs {
-                let Spec::Network(new) = spec.as_ref() else {
-                    continue;
-                };
-                let create = self.marks.get(id).and_then(|marks| marks.create);
-                if let Some(create) =
-                    create.filter(|_| new.name != name && network::in_the_way(&old.spec, new))
-                {
-                    self.draft.after(remove, create);
+            let step = self.draft.push(Step {
+                id: id.clone(),
+                before: State::Present(Arc::clone(&spec)),
+                after: State::Absent,
+                reason: Reason::Orphan,
+                undo,
+                farewell,
+            });
+            for blocked in before {
+                self.draft.after(step, blocked);
+            }
+            for (_, kind, other) in removals.iter().filter(|other| other.0 == when) {
+                order::by_kind(&mut self.draft, (*kind, *other), (id.kind, step));
+            }
+            removals.push((when, id.kind, step));
+            self.let_go(&spec, when, step);
+        }
+    }
+
+    /// What must be off a network, or off what it stands on, before that goes.
+    fn let_go(&mut self, spec: &Spec, when: When, removal: StepIndex) {
+        for found in &self.observed.networks {
+            let is_it = match spec {
+                Spec::Network(network) => network.name == found.spec.name,
+                ground => order::is_on(&found.spec, ground),
+            };
+            if !is_it {
+                continue;
+            }
+            let name = found.spec.name.as_str();
+            for step in self.leaving.get(name).cloned().unwrap_or_default() {
+                self.draft.after(step, removal);
+            }
+            match (when, spec) {
+                (When::Early, Spec::Network(_)) => self.cut_parked(name, removal),
+                (When::Early, _) => {}
+                (When::Late, _) => {
+                    let users = own_containers(self.stack, self.observed)
+                        .filter(|user| user.endpoints.iter().any(|own| own.network == name));
+                    for discard in users.filter_map(|user| self.discards.get(&user.engine_id)) {
+                        self.draft.after(*discard, removal);
+                    }
                 }
             }
         }
     }
 
-    /// Shims, links, lans and flags of the project that the file no longer has.
-    pub(super) fn unwanted_resources(&mut self) {
-        if self.options.partial {
-            return;
-        }
-        let mut removals: Vec<(Kind, StepIndex)> = Vec::new();
-        for (id, found) in &self.observed.resources {
-            if self.desired.specs.contains_key(id) || self.is_still_used(&found.spec) {
+    /// Parked containers let go of a network that is removed before they are discarded: else they could not be brought
+    /// back when it is, as they know it by its engine's id.
+    fn cut_parked(&mut self, network: &str, removal: StepIndex) {
+        let parked: Vec<&FoundContainer> = own_containers(self.stack, self.observed)
+            .filter(|found| self.discards.contains_key(&found.engine_id))
+            .collect();
+        for found in parked {
+            let Some(park) = self.stops.get(&found.engine_id).copied() else {
                 continue;
+            };
+            let id = ResourceId::new(Kind::Container, &found.name);
+            for attachment in container::attachments_of(found) {
+                if attachment.network == network {
+                    let cut = self.endpoint(&id, &attachment, false);
+                    self.draft.after(cut, park);
+                    self.draft.after(cut, removal);
+                }
             }
-            let before = State::Present(Arc::new(found.spec.clone()));
-            let step = self.draft.step(id, before, State::Absent, Reason::Orphan);
-            for (later, other) in &removals {
-                order::by_kind(&mut self.draft, (*later, *other), (id.kind, step));
-            }
-            removals.push((id.kind, step));
         }
-        let creates = |kind: Kind| move |(id, _): &(&ResourceId, &Marks)| id.kind == kind;
-        for (kind, step) in removals {
-            let same: Vec<StepIndex> = self
-                .marks
-                .iter()
-                .filter(creates(kind))
-                .filter_map(|(_, marks)| marks.create)
-                .collect();
-            for create in same {
-                self.draft.after(step, create);
+    }
+
+    /// A network that is made anew goes when all of ours are off it, and before others are made that it would be in the
+    /// way of.
+    fn order_network_removals(&mut self) {
+        for (remove, name) in std::mem::take(&mut self.removed_networks) {
+            for step in self.leaving.get(&name).cloned().unwrap_or_default() {
+                self.draft.after(step, remove);
+            }
+            let mut networks = self.observed.networks.iter();
+            let Some(old) = networks.find(|network| network.spec.name == name) else {
+                continue;
+            };
+            let old = Spec::Network(old.spec.clone());
+            for (id, new) in &self.desired.specs {
+                let create = self.marks.get(id).and_then(|marks| marks.create);
+                let is_blocked = old.id() != *id && order::in_the_way(&old, new);
+                if let Some(create) = create.filter(|_| is_blocked) {
+                    self.draft.after(remove, create);
+                }
             }
         }
     }
