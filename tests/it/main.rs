@@ -2,5 +2,8 @@
 
 mod apply;
 mod corpus;
+mod every_step;
+mod layers;
 mod plan;
 mod reader;
+mod torture;
