@@ -52,5 +52,6 @@ pub mod doctor;
 pub mod file;
 pub mod model;
 pub mod plan;
+pub mod reach;
 pub mod source;
 pub mod world;

@@ -5,5 +5,6 @@ mod corpus;
 mod every_step;
 mod layers;
 mod plan;
+mod reach;
 mod reader;
 mod torture;

@@ -1,0 +1,228 @@
+//! Answers one question, or all: a name is resolved, then the packet is followed through the scene and its answer back.
+//! Pure, and quick enough to ask every question of a stack in one breath.
+
+pub mod cells;
+pub mod listen;
+pub mod trace;
+
+use std::net::IpAddr;
+
+use crate::reach::question::{Ask, Question, Target, Viewpoint};
+use crate::reach::rules::host::{self, DOWN};
+use crate::reach::rules::name::{self, N5};
+use crate::reach::scene::{NodeId, Scene, Tenant, is_placeholder};
+use crate::reach::verdict::{Code, Confidence, Failure, Hop, Obstacle, Prediction, Stage, Verdict};
+
+/// A question with its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    pub question: Question,
+    pub prediction: Prediction,
+}
+
+/// The answers to all questions that the stack's declarations raise.
+pub fn all(scene: &Scene) -> Vec<Cell> {
+    cells::questions(scene)
+        .into_iter()
+        .map(|question| Cell {
+            prediction: predict(scene, &question),
+            question,
+        })
+        .collect()
+}
+
+/// The answer to one question.
+pub fn predict(scene: &Scene, question: &Question) -> Prediction {
+    let mut path = Path::default();
+    let outcome = answer(scene, question, &mut path);
+    let Path {
+        hops,
+        cards,
+        mut confidence,
+    } = path;
+    if !scene.facts.observed {
+        confidence = confidence.min(Confidence::Medium);
+    }
+    match outcome {
+        Ok(()) => Prediction {
+            verdict: Verdict::Ok,
+            hops,
+            obstacle: None,
+            cards,
+            confidence,
+        },
+        Err(obstacle) => {
+            let mut cards = cards;
+            if !cards.contains(&obstacle.card) {
+                cards.push(obstacle.card);
+            }
+            Prediction {
+                verdict: obstacle.verdict.clone(),
+                hops,
+                obstacle: Some(obstacle),
+                cards,
+                confidence,
+            }
+        }
+    }
+}
+
+/// What has been seen on the way so far.
+#[derive(Debug, Clone)]
+pub struct Path {
+    pub hops: Vec<Hop>,
+    pub cards: Vec<&'static crate::reach::rules::Card>,
+    pub confidence: Confidence,
+}
+
+impl Default for Path {
+    fn default() -> Path {
+        Path {
+            hops: Vec::new(),
+            cards: Vec::new(),
+            confidence: Confidence::High,
+        }
+    }
+}
+
+impl Path {
+    /// Notes a rule that applied.
+    pub fn card(&mut self, card: &'static crate::reach::rules::Card) {
+        if !self.cards.contains(&card) {
+            self.cards.push(card);
+        }
+    }
+
+    /// Lowers the confidence.
+    pub fn at_most(&mut self, confidence: Confidence) {
+        self.confidence = self.confidence.min(confidence);
+    }
+}
+
+fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obstacle> {
+    let tenant = match &question.from {
+        Viewpoint::Container(name) => scene
+            .containers
+            .get_key_value(name)
+            .map(|(name, tenant)| (name.as_str(), tenant)),
+        Viewpoint::Host | Viewpoint::Shim(_) | Viewpoint::Internet => None,
+        Viewpoint::Machine { .. } | Viewpoint::Router(_) => None,
+    };
+    if let Some((name, tenant)) = tenant {
+        is_up(name, tenant)?;
+    }
+    let Some((node, bound)) = scene.viewpoint(&question.from) else {
+        return Err(host::outside("who asks is not part of the stack"));
+    };
+    let addresses = match &question.to {
+        Target::Internet => return trace::out(scene, node, path),
+        Target::Address(address) => vec![*address],
+        Target::Name(name) => resolved(scene, node, tenant, name, question, path)?,
+    };
+    if question.ask == Ask::Name {
+        return Ok(());
+    }
+    // A client tries the addresses one after another; the first failure is the one that it tells.
+    let mut first: Option<Obstacle> = None;
+    for address in addresses {
+        let mut way = path.clone();
+        let source = bound
+            .iter()
+            .copied()
+            .find(|source| source.is_ipv4() == address.is_ipv4());
+        if is_placeholder(address) {
+            way.at_most(Confidence::Medium);
+        }
+        match meant(scene, question, address)
+            .and_then(|()| trace::there_and_back(scene, node, source, address, question, &mut way))
+        {
+            Ok(()) => {
+                *path = way;
+                return Ok(());
+            }
+            Err(obstacle) if first.is_none() => {
+                *path = way;
+                first = Some(obstacle);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(first.unwrap_or_else(|| host::no_route(&scene.nodes[node].name, host::NoRoute::NoFamily)))
+}
+
+fn is_up(name: &str, tenant: &Tenant) -> Result<(), Obstacle> {
+    match &tenant.down {
+        None => Ok(()),
+        Some(why) => Err(Obstacle::fail(
+            &DOWN,
+            Stage::Route,
+            Code::ContainerDown,
+            Failure::NoRoute,
+            format!("`{name}`: {why}"),
+        )
+        .remedy("start it: `stack up`")),
+    }
+}
+
+/// A container that is meant and does not run has no address that anybody answers for.
+fn meant(scene: &Scene, question: &Question, address: IpAddr) -> Result<(), Obstacle> {
+    let Some(tenant) = scene.containers.get(&question.meant) else {
+        return Ok(());
+    };
+    let its_own = scene.addresses(tenant.node).any(|own| own == address);
+    match &tenant.down {
+        Some(why) if its_own => Err(Obstacle::fail(
+            &DOWN,
+            Stage::Link,
+            Code::ContainerDown,
+            Failure::HostUnreachable,
+            format!("`{}`: {why}", question.meant),
+        )
+        .remedy("start it: `stack up`")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn resolved(
+    scene: &Scene,
+    node: NodeId,
+    tenant: Option<(&str, &Tenant)>,
+    name: &str,
+    question: &Question,
+    path: &mut Path,
+) -> Result<Vec<IpAddr>, Obstacle> {
+    let resolved = name::resolve(scene, node, tenant, name)?;
+    path.card(resolved.card);
+    path.hops.push(Hop::Resolved {
+        name: name.to_owned(),
+        resolver: resolved.resolver.to_owned(),
+        network: resolved.network.clone(),
+        addresses: resolved.addresses.clone(),
+    });
+    let wanted = scene
+        .containers
+        .get(&question.meant)
+        .map(|tenant| tenant.node);
+    if let Some(wanted) = wanted
+        && !resolved.nodes.is_empty()
+        && !resolved.nodes.contains(&wanted)
+    {
+        let others: Vec<&str> = resolved
+            .nodes
+            .iter()
+            .map(|node| scene.nodes[*node].name.as_str())
+            .collect();
+        return Err(Obstacle::fail(
+            &N5,
+            Stage::Resolve,
+            Code::NameAmbiguous,
+            Failure::WrongTarget,
+            format!(
+                "the name `{name}`, which leads to `{}`",
+                others.join("`, `")
+            ),
+        )
+        .remedy(format!("ask `{name}.NETWORK`, or give each its own alias")));
+    }
+    Ok(resolved.addresses)
+}

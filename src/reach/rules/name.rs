@@ -1,0 +1,274 @@
+//! Rules of names: what a namespace's resolver says, and to whom the name leads.
+
+use std::net::IpAddr;
+
+use crate::reach::facts::Upstream;
+use crate::reach::rules::Card;
+use crate::reach::rules::host::H3;
+use crate::reach::scene::{Endpoint, NodeId, Resolver, Scene, Tenant};
+use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
+
+pub const N1: Card = Card {
+    id: "N1",
+    title: "the default bridge and the host have no names of containers",
+    text: "The engine's own resolver at 127.0.0.11 serves only containers with a network that users made. On the default bridge a copy of the host's resolver file is used, and in host mode the host's: they have never heard of your services.",
+    source: "moby sandbox_dns_unix.go, resolvconf TransformForLegacyNw; measured on 20.10",
+};
+
+pub const N2: Card = Card {
+    id: "N2",
+    title: "a container answers to its name, its service's name, its aliases and its hostname",
+    text: "Each endpoint has its own list of names, valid in that network only: the container's name, the service's, the aliases, the first twelve digits of the id and the hostname.",
+    source: "moby daemon/container_operations.go buildEndpointDNSNames; measured on 20.10",
+};
+
+pub const N3: Card = Card {
+    id: "N3",
+    title: "names are looked up on the asker's own networks, links first",
+    text: "The resolver tries the private names of the asker's links, then the names of each of its networks in the order of its links; the first network that knows the name answers for all.",
+    source: "moby libnetwork sandbox.go ResolveName",
+};
+
+pub const N4: Card = Card {
+    id: "N4",
+    title: "name.network asks one network",
+    text: "A name followed by a dot and the engine's name of a network is looked up in that network only, so it is never ambiguous.",
+    source: "moby libnetwork sandbox.go ResolveName",
+};
+
+pub const N5: Card = Card {
+    id: "N5",
+    title: "one name may lead to several containers",
+    text: "All endpoints of the answering network with this name are given, in changing order; a client takes any of them.",
+    source: "moby libnetwork sandbox.go ResolveName; measured on 20.10",
+};
+
+pub const N6: Card = Card {
+    id: "N6",
+    title: "names of networks that the asker is not on are unknown to it",
+    text: "The resolver knows the networks of the asker and nothing else. An unknown name is asked of the outside, which does not know it either.",
+    source: "moby libnetwork sandbox.go; measured on 20.10",
+};
+
+pub const N7: Card = Card {
+    id: "N7",
+    title: "where the resolver cannot ask the outside it fails",
+    text: "On networks without a way out, and where the outside resolver does not answer, an unknown name ends in SERVFAIL and not in `no such name`.",
+    source: "moby TestMACVlanDNS, TestIPVlanDNS; measured on 20.10 and 28",
+};
+
+pub const N11: Card = Card {
+    id: "N11",
+    title: "a link on the default bridge is a line in the hosts file",
+    text: "links: on the default bridge writes name and alias of the other container into /etc/hosts of the one that links, and into no other.",
+    source: "moby TestLegacyLink; measured on 20.10",
+};
+
+pub const N13: Card = Card {
+    id: "N13",
+    title: "extra_hosts are lines in the hosts file",
+    text: "What extra_hosts names is found before any resolver is asked; host-gateway there is the default bridge's address on the host.",
+    source: "moby daemon/command/config.go",
+};
+
+/// The cards of this file.
+pub const CARDS: &[&Card] = &[&N1, &N2, &N3, &N4, &N5, &N6, &N7, &N11, &N13];
+
+/// What a name leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// IPv4 first.
+    pub addresses: Vec<IpAddr>,
+    /// The namespaces they lead to, where the name is the engine's.
+    pub nodes: Vec<NodeId>,
+    /// The network that answered.
+    pub network: Option<String>,
+    pub resolver: &'static str,
+    pub card: &'static Card,
+}
+
+/// What the namespace of this asker says to a name. `tenant` is the container that asks, if it is one.
+pub fn resolve(
+    scene: &Scene,
+    node: NodeId,
+    tenant: Option<(&str, &Tenant)>,
+    name: &str,
+) -> Result<Resolved, Obstacle> {
+    if let Some((own_name, tenant)) = tenant {
+        if let Some((_, address)) = tenant.hosts_file.iter().find(|(line, _)| line == name) {
+            return Ok(file(vec![*address], &N13));
+        }
+        let linked = tenant.private_names.iter().find(|(_, alias)| alias == name);
+        if let Some((target, _)) = linked
+            && scene.nodes[node].resolver == Resolver::HostCopy
+        {
+            let target = scene.containers.get(target);
+            let addresses: Vec<IpAddr> = target
+                .map(|target| scene.addresses(target.node).collect())
+                .unwrap_or_default();
+            return Ok(file(addresses, &N11));
+        }
+        // Its own container id is there too; a hostname is only known where the file gives one.
+        if name == own_name && scene.nodes[node].resolver == Resolver::Embedded {
+            return from_engine(scene, node, tenant, name);
+        }
+    }
+    let resolver = scene
+        .nodes
+        .get(node)
+        .map_or(Resolver::Nothing, |node| node.resolver);
+    match (resolver, tenant) {
+        (Resolver::Embedded, Some((_, tenant))) => from_engine(scene, node, tenant, name),
+        (Resolver::Embedded | Resolver::HostCopy | Resolver::Host, _) => {
+            Err(without_engine(scene, node, name))
+        }
+        (Resolver::Nothing, _) => Err(Obstacle::fail(
+            &H3,
+            Stage::Resolve,
+            Code::NetnsNone,
+            Failure::NoRoute,
+            format!("the name `{name}`"),
+        )),
+    }
+}
+
+fn file(addresses: Vec<IpAddr>, card: &'static Card) -> Resolved {
+    Resolved {
+        addresses,
+        nodes: Vec::new(),
+        network: None,
+        resolver: "/etc/hosts",
+        card,
+    }
+}
+
+fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
+    let who = scene.nodes[node].name.as_str();
+    let failure = match scene.facts.upstream_names {
+        Upstream::Answers => Failure::Nxdomain,
+        Upstream::Unreachable => Failure::NoRoute,
+    };
+    Obstacle::fail(
+        &N1,
+        Stage::Resolve,
+        Code::NoEmbeddedDns,
+        failure,
+        format!("the name `{name}`, asked by `{who}`"),
+    )
+    .remedy(format!(
+        "put both on a network of the file, under `networks:`, and not `{who}` alone"
+    ))
+}
+
+/// The engine's resolver: private names, then names of the asker's networks in order, then at each dot `name.network`.
+fn from_engine(
+    scene: &Scene,
+    node: NodeId,
+    tenant: &Tenant,
+    name: &str,
+) -> Result<Resolved, Obstacle> {
+    let networks = &scene.nodes[node].networks;
+    let private = tenant
+        .private_names
+        .iter()
+        .filter(|(_, alias)| alias == name);
+    let private: Vec<NodeId> = private
+        .filter_map(|(target, _)| scene.containers.get(target).map(|target| target.node))
+        .collect();
+    for network in networks {
+        let found: Vec<Endpoint> = private
+            .iter()
+            .filter_map(|node| endpoint_in(scene, *node, network))
+            .collect();
+        if !found.is_empty() {
+            return Ok(answer(scene, &found, network, &N3));
+        }
+    }
+    for network in networks {
+        let found = running(scene, network, name);
+        if !found.is_empty() {
+            let card = if found.len() > 1 { &N5 } else { &N2 };
+            return Ok(answer(scene, &found, network, card));
+        }
+    }
+    for (dot, _) in name.match_indices('.') {
+        let (short, network) = (&name[..dot], &name[dot + 1..]);
+        if networks.iter().any(|known| known == network) {
+            let found = running(scene, network, short);
+            if !found.is_empty() {
+                return Ok(answer(scene, &found, network, &N4));
+            }
+        }
+    }
+    Err(unknown(scene, node, name))
+}
+
+fn running(scene: &Scene, network: &str, name: &str) -> Vec<Endpoint> {
+    let found = scene.names.get(network).and_then(|names| names.get(name));
+    found
+        .into_iter()
+        .flatten()
+        .copied()
+        .filter(|endpoint| {
+            let mut tenants = scene.tenants(endpoint.node);
+            tenants.any(|(_, tenant)| tenant.follows.is_none() && tenant.down.is_none())
+        })
+        .collect()
+}
+
+fn endpoint_in(scene: &Scene, node: NodeId, network: &str) -> Option<Endpoint> {
+    let link = scene.nodes[node]
+        .links
+        .iter()
+        .position(|link| link.network.as_deref() == Some(network))?;
+    Some(Endpoint { node, link })
+}
+
+fn answer(scene: &Scene, found: &[Endpoint], network: &str, card: &'static Card) -> Resolved {
+    let mut addresses: Vec<IpAddr> = found
+        .iter()
+        .filter_map(|endpoint| scene.link(*endpoint))
+        .flat_map(|link| link.addresses.iter().map(|prefix| prefix.addr()))
+        .collect();
+    addresses.sort_by_key(|address| address.is_ipv6());
+    Resolved {
+        addresses,
+        nodes: found.iter().map(|endpoint| endpoint.node).collect(),
+        network: scene.networks.get(network).map(|fact| fact.key.clone()),
+        resolver: "127.0.0.11",
+        card,
+    }
+}
+
+fn unknown(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
+    let who = scene.nodes[node].name.as_str();
+    let elsewhere: Vec<&str> = scene
+        .names
+        .iter()
+        .filter(|(_, names)| names.contains_key(name))
+        .filter_map(|(network, _)| scene.networks.get(network))
+        .map(|fact| fact.key.as_str())
+        .min()
+        .into_iter()
+        .collect();
+    let forwards = scene.nodes[node]
+        .networks
+        .iter()
+        .filter_map(|network| scene.networks.get(network))
+        .any(|network| !network.internal);
+    let answers = scene.facts.upstream_names == Upstream::Answers;
+    let (failure, card) = if forwards && answers {
+        (Failure::Nxdomain, &N6)
+    } else {
+        (Failure::Servfail, &N7)
+    };
+    let at = format!("the name `{name}`, asked by `{who}`");
+    match elsewhere.first() {
+        Some(network) => Obstacle::fail(card, Stage::Resolve, Code::NameOtherNetwork, failure, at)
+            .remedy(format!(
+                "add the network `{network}` to the one that asks, or both to another"
+            )),
+        None => Obstacle::fail(card, Stage::Resolve, Code::NameUnknownHere, failure, at)
+            .remedy("ask a name that the target has on a network of both, or give it an alias"),
+    }
+}

@@ -1,0 +1,238 @@
+//! Rules of published ports: who gets from which address of the host to which container, by translation or by the
+//! engine's proxy.
+
+use std::net::IpAddr;
+
+use crate::model::port::Protocol;
+use crate::reach::facts::Facts;
+use crate::reach::rules::Card;
+use crate::reach::scene::{BridgeTraits, Publication, Scene, SegmentId, WhyUnpublished};
+use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
+
+pub const P1: Card = Card {
+    id: "P1",
+    title: "a published port is open at the host's addresses",
+    text: "The engine translates what comes for the port at any of the host's addresses (or the one that is named) to the container; for 127.0.0.1 its proxy takes the connection and makes one of its own.",
+    source: "moby TestAccessPublishedPortFromHost; measured on 20.10 and 28",
+};
+
+pub const P3: Card = Card {
+    id: "P3",
+    title: "machines of the LAN reach a published port at the host's address on their link",
+    text: "What comes from outside for the port at an address of the host is translated before routing and forwarded into the bridge.",
+    source: "moby TestAccessPublishedPortFromRemoteHost; measured",
+};
+
+pub const P4: Card = Card {
+    id: "P4",
+    title: "a port published on 127.0.0.1 is for the host alone",
+    text: "The translation is made only for the address that is named, and 127.0.0.1 of another machine or container is its own.",
+    source: "moby TestAccessPortPublishedOnLoopbackAddress",
+};
+
+pub const P5: Card = Card {
+    id: "P5",
+    title: "a container reaches a published port through the host's address, its own too",
+    text: "Back into the bridge it came from, a packet cannot just be translated: the engine's proxy takes the connection; without the proxy the bridge is made to send it back (hairpin).",
+    source: "moby TestAccessPublishedPortFromCtr; measured on 20.10 and 28",
+};
+
+pub const P6: Card = Card {
+    id: "P6",
+    title: "a published port leads from one bridge network into another",
+    text: "Networks are kept apart, but the host's address is open to both: through the published port, taken by the engine's proxy, a container reaches one of another network.",
+    source: "moby TestAccessToPublishedPort; measured on 20.10 and 28",
+};
+
+pub const P6_INTERNAL: Card = Card {
+    id: "P6-internal",
+    title: "from an internal network published ports are closed",
+    text: "What comes from an internal network is translated like all else, and then dropped, as it would leave that network. The host's own services stay open.",
+    source: "measured on 20.10",
+};
+
+pub const P7: Card = Card {
+    id: "P7",
+    title: "a port published on one address of the host is closed at the others",
+    text: "The translation names the address; at any other one the host itself is asked, and nothing listens there.",
+    source: "measured on 20.10 and 28",
+};
+
+pub const P10: Card = Card {
+    id: "P10",
+    title: "only a bridge network publishes ports",
+    text: "Ports are published on the network that is the container's way out. Macvlan, ipvlan, none and host mode have nothing to publish: the container's own address has the port (in host mode the host's).",
+    source: "moby TestGatewaySelection; measured on 20.10",
+};
+
+pub const P_INTERNAL: Card = Card {
+    id: "P15",
+    title: "an internal network publishes nothing",
+    text: "The engine drops published ports of a container whose way out is an internal network, without a word.",
+    source: "measured on 20.10: `Ports` is empty",
+};
+
+pub const V3: Card = Card {
+    id: "V3",
+    title: "an IPv6 address of the host leads to an IPv4 container only through the proxy",
+    text: "A packet cannot change its family by translation; the engine's proxy can take an IPv6 connection and make an IPv4 one.",
+    source: "moby TestGatewaySelection",
+};
+
+/// The cards of this file.
+pub const CARDS: &[&Card] = &[
+    &P1,
+    &P3,
+    &P4,
+    &P5,
+    &P6,
+    &P6_INTERNAL,
+    &P7,
+    &P10,
+    &P_INTERNAL,
+    &V3,
+];
+
+/// How a packet for an address of the host came there.
+#[derive(Debug, Clone, Copy)]
+pub enum Came<'a> {
+    /// From the host itself.
+    FromHost,
+    /// By this bridge.
+    ByBridge(SegmentId, &'a BridgeTraits),
+    /// By any other link.
+    ByWire,
+}
+
+/// What becomes of a packet for a port at an address of the host.
+#[derive(Debug, Clone, Copy)]
+pub enum Publish<'a> {
+    /// No container publishes it here: the host's own sockets are asked.
+    Not,
+    /// The destination becomes the container's.
+    Translated(&'a Publication, IpAddr, &'static Card),
+    /// The proxy takes it and asks the container itself.
+    Proxied(&'a Publication, IpAddr, &'static Card),
+}
+
+/// Finds what is published there.
+pub fn publication<'a>(
+    scene: &'a Scene,
+    came: Came,
+    destination: IpAddr,
+    protocol: Protocol,
+    port: u16,
+) -> Publish<'a> {
+    let facts = &scene.facts;
+    let found = scene.publications.iter().find(|publication| {
+        publication.protocol == protocol
+            && publication.host_port == port
+            && publication
+                .host_address
+                .is_none_or(|address| address == destination)
+    });
+    let Some(publication) = found else {
+        return Publish::Not;
+    };
+    let v6 = destination.is_ipv6();
+    let same_family = if v6 { publication.to6 } else { publication.to4 };
+    let Some(to) = same_family.filter(|_| !v6 || facts.ip6tables) else {
+        let other = publication.to4.or(publication.to6);
+        return match other {
+            Some(to) if v6 && facts.userland_proxy => Publish::Proxied(publication, to, &V3),
+            Some(_) | None => Publish::Not,
+        };
+    };
+    match came {
+        Came::FromHost if destination.is_loopback() && facts.userland_proxy => {
+            Publish::Proxied(publication, to, &P1)
+        }
+        Came::FromHost => Publish::Translated(publication, to, &P1),
+        Came::ByWire => Publish::Translated(publication, to, &P3),
+        Came::ByBridge(bridge, _) if bridge == publication.segment => {
+            if facts.userland_proxy {
+                Publish::Proxied(publication, to, &P5)
+            } else {
+                Publish::Translated(publication, to, &P5)
+            }
+        }
+        // The engine spares packets of its bridges from translation when there is a proxy to take them; an internal
+        // bridge is not among those.
+        Came::ByBridge(_, traits) if traits.internal => {
+            Publish::Translated(publication, to, &P6_INTERNAL)
+        }
+        Came::ByBridge(..) if facts.userland_proxy => Publish::Proxied(publication, to, &P6),
+        Came::ByBridge(..) => Publish::Translated(publication, to, &P6),
+    }
+}
+
+/// Why nobody answers at a port of the host, where a service of the stack was meant to.
+pub fn why_closed(
+    scene: &Scene,
+    destination: IpAddr,
+    protocol: Protocol,
+    port: u16,
+) -> Option<Obstacle> {
+    let elsewhere = scene
+        .publications
+        .iter()
+        .find(|publication| publication.protocol == protocol && publication.host_port == port);
+    if let Some(publication) = elsewhere {
+        return Some(closed_here(&scene.facts, publication, destination));
+    }
+    let unpublished = scene
+        .unpublished
+        .iter()
+        .find(|wish| wish.protocol == protocol && wish.host_port == port)?;
+    let (card, code, remedy) = match unpublished.why {
+        WhyUnpublished::Mode => (
+            &P10,
+            Code::ModeHasNoPublish,
+            "ask the container's own address, or give it a bridge network that is its way out",
+        ),
+        WhyUnpublished::Internal => (
+            &P_INTERNAL,
+            Code::NotPublished,
+            "remove `internal: true` from its network, or give it another one",
+        ),
+        WhyUnpublished::Routed => (
+            &crate::reach::rules::bridge::G_ROUTED,
+            Code::NotPublished,
+            "ask the container's own address",
+        ),
+    };
+    let at = format!(
+        "port {port} of the host, wanted by `{}`",
+        unpublished.container
+    );
+    Some(Obstacle::fail(card, Stage::Translation, code, Failure::Refused, at).remedy(remedy))
+}
+
+fn closed_here(facts: &Facts, publication: &Publication, destination: IpAddr) -> Obstacle {
+    let at = format!(
+        "port {} of the host, published by `{}`",
+        publication.host_port, publication.container
+    );
+    let (card, code, remedy) = match publication.host_address {
+        Some(address) if address.is_loopback() => (
+            &P4,
+            Code::LoopbackOnly,
+            "remove `127.0.0.1:` from the published port".to_owned(),
+        ),
+        Some(address) => (
+            &P7,
+            Code::PublishedElsewhere,
+            format!("ask {address}, or publish the port without an address"),
+        ),
+        None => (
+            &V3,
+            Code::PortOnWrongFamily,
+            if destination.is_ipv6() && !facts.userland_proxy {
+                "set `enable_ipv6: true` on its network".to_owned()
+            } else {
+                "ask an address of the other family".to_owned()
+            },
+        ),
+    };
+    Obstacle::fail(card, Stage::Translation, code, Failure::Refused, at).remedy(remedy)
+}
