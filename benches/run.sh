@@ -1,8 +1,8 @@
 #!/bin/sh
 # Measures `stack` beside docker compose v2 and v1 and beside the floor (the bare engine calls), in one run on a private
-# engine. Needs root. Prints a table in Markdown, and writes it and all samples as JSON.
+# engine; a macvlan network with a shim (the shape `lan`) beside the same by hand. Needs root. Prints a table in Markdown, and writes it and all samples as JSON.
 #
-#     sh benches/run.sh [--quick] [--tools floor,stack,compose2,compose1] [--sizes 5,20] [--shapes flat,chained,health]
+#     sh benches/run.sh [--quick] [--tools floor,stack,compose2,compose1,hand] [--sizes 5,20] [--shapes flat,chained,health,lan]
 #                       [--repeat N] [--engine FOLDER] [--out FOLDER] [--no-build]
 #
 #   --quick    5 and 20 containers, flat, twice, without v1: a look in three minutes
@@ -17,9 +17,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/stack
 
-tools=floor,stack,compose2,compose1
+tools=floor,stack,compose2,compose1,hand
 sizes=5,20,50,100
-shapes=flat,chained,health
+shapes=flat,chained,health,lan
 repeat=5
 engine=
 out=${CARGO_TARGET_DIR:-$repository/target}/bench
@@ -105,6 +105,11 @@ if wanted compose1; then
     fi
 fi
 
+if wanted hand; then
+    add --tool "hand=sh $here/by-hand.sh"
+    add --note "hand: docker and ip commands, one after the other"
+fi
+
 started=yes
 folder=$("$repository/tests/beds/engine.sh" start "$bed" ${engine:+--engine "$engine"})
 DOCKER_HOST=unix://$folder/docker.sock
@@ -112,6 +117,10 @@ export DOCKER_HOST
 # A process 1 that sleeps ends on SIGKILL only; the usual stop signal makes the engine do the usual work.
 sh "$repository/examples/image.sh" --name stack-bench:latest --stop-signal SIGTERM >&2
 docker run --rm stack-bench true
+# The parent for the shape `lan`: a cable to nowhere.
+"$repository/tests/beds/engine.sh" exec "$bed" ip link add wire0 type veth peer name wire1
+"$repository/tests/beds/engine.sh" exec "$bed" ip link set wire1 up
+"$repository/tests/beds/engine.sh" exec "$bed" ip link set wire0 up
 add --note "engine: $(docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}')"
 add --sizes "$sizes" --shapes "$shapes" --repeat "$repeat" --markdown "$out/results.md" --json "$out/results.json"
 

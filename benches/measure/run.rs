@@ -109,6 +109,29 @@ pub fn expect_no_networks(project: &str) -> Result<(), Failure> {
     Err(format!("{} networks are left", left.len()).into())
 }
 
+/// Fails unless an echo request from here is answered.
+pub fn expect_answer(address: &str) -> Result<(), Failure> {
+    let output = Command::new("busybox")
+        .args(["ping", "-c", "3", "-W", "1", address])
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{address} does not answer").into())
+}
+
+/// Fails when a macvlan link of the host is left.
+pub fn expect_no_shims() -> Result<(), Failure> {
+    let output = Command::new("ip")
+        .args(["-oneline", "link", "show", "type", "macvlan"])
+        .output()?;
+    let left = String::from_utf8_lossy(&output.stdout).into_owned();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(format!("left on the host: {left}").into())
+}
+
 fn ask(words: &[&str], project: &str) -> Result<Vec<String>, Failure> {
     let output = Command::new("docker")
         .args(words)

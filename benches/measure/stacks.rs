@@ -1,5 +1,5 @@
 //! The stacks that are measured, written as JSON, which every Compose reader takes for YAML: containers that sleep, on
-//! four networks, every fifth on two of them.
+//! four networks, every fifth on two of them; or all on one macvlan network.
 
 use std::path::Path;
 
@@ -16,6 +16,8 @@ pub enum Shape {
     Chained,
     /// Everybody waits until the first service of their network is healthy; checked every second.
     Health,
+    /// All on one macvlan network with a shim for the host, on the parent `wire0`.
+    Lan,
 }
 
 /// Which state of the file.
@@ -29,13 +31,14 @@ pub enum Edition {
 const NETWORKS: usize = 4;
 
 impl Shape {
-    pub const ALL: [Shape; 3] = [Shape::Flat, Shape::Chained, Shape::Health];
+    pub const ALL: [Shape; 4] = [Shape::Flat, Shape::Chained, Shape::Health, Shape::Lan];
 
     pub fn name(self) -> &'static str {
         match self {
             Shape::Flat => "flat",
             Shape::Chained => "chained",
             Shape::Health => "health",
+            Shape::Lan => "lan",
         }
     }
 
@@ -43,7 +46,7 @@ impl Shape {
         Shape::ALL
             .into_iter()
             .find(|shape| shape.name() == name)
-            .ok_or_else(|| format!("`{name}` is no shape: flat, chained, health").into())
+            .ok_or_else(|| format!("`{name}` is no shape: flat, chained, health, lan").into())
     }
 }
 
@@ -60,9 +63,12 @@ pub fn write(file: &Path, shape: Shape, size: usize, edition: Edition) -> Result
             ),
         );
     }
-    let networks: Map<String, Value> = (0..NETWORKS.min(size))
-        .map(|index| (network(index), json!({})))
-        .collect();
+    let networks: Map<String, Value> = match shape {
+        Shape::Lan => [("lan".to_owned(), lan())].into_iter().collect(),
+        Shape::Flat | Shape::Chained | Shape::Health => (0..NETWORKS.min(size))
+            .map(|index| (network(index), json!({})))
+            .collect(),
+    };
     // The version is what docker compose v1 reads everything below as; the others ignore it.
     let stack = json!({"version": "3.8", "services": services, "networks": networks});
     std::fs::write(file, serde_json::to_string_pretty(&stack)?)?;
@@ -75,6 +81,15 @@ fn name(index: usize) -> String {
 
 fn network(index: usize) -> String {
     format!("net{}", index % NETWORKS)
+}
+
+fn lan() -> Value {
+    json!({
+        "driver": "macvlan",
+        "driver_opts": {"parent": "wire0"},
+        "ipam": {"config": [{"subnet": "10.50.0.0/24", "gateway": "10.50.0.1", "ip_range": "10.50.0.64/26"}]},
+        "shim": true,
+    })
 }
 
 fn service(shape: Shape, index: usize, changed: bool) -> Value {
@@ -100,6 +115,7 @@ fn service(shape: Shape, index: usize, changed: bool) -> Value {
         Shape::Health => {
             service["healthcheck"] = json!({"test": ["CMD", "true"], "interval": "1s"});
         }
+        Shape::Lan => service["networks"] = json!(["lan"]),
         Shape::Flat | Shape::Chained => {}
     }
     service

@@ -59,6 +59,11 @@ impl Engine {
         Ok(Engine { label, folder })
     }
 
+    /// Where it was unpacked; `None` for the installed one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// The version, as in `20.10.24`.
     pub fn label(&self) -> &str {
         &self.label

@@ -5,21 +5,30 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bed::{Ran, ran};
+use crate::bed::{Engine, Ran, ran};
 use crate::runner::{Failure, repository};
 
 /// A guest that can be restored.
 pub struct Guest {
     /// `stack` without debug information, so that it fits on the guest's disk.
     binary: PathBuf,
+    /// The arguments that choose the engine.
+    engine: Vec<PathBuf>,
     _folder: tempfile::TempDir,
 }
 
 impl Guest {
     /// Makes the guest if it is not there yet. The error is the reason to skip.
-    pub fn find() -> Result<Guest, String> {
-        let answer = ran(Command::new("sh").arg(repository().join("tests/beds/guest/build.sh")))
-            .map_err(|failure| failure.to_string())?;
+    pub fn find(engine: &Engine) -> Result<Guest, String> {
+        let engine: Vec<PathBuf> = engine
+            .folder()
+            .into_iter()
+            .flat_map(|folder| [PathBuf::from("--engine"), folder.to_owned()])
+            .collect();
+        let answer = ran(Command::new("sh")
+            .arg(repository().join("tests/beds/guest/build.sh"))
+            .args(&engine))
+        .map_err(|failure| failure.to_string())?;
         if answer.code == Some(77) {
             return Err(answer
                 .stdout
@@ -38,6 +47,7 @@ impl Guest {
         .map_err(|failure| failure.to_string())?;
         Ok(Guest {
             binary,
+            engine,
             _folder: folder,
         })
     }
@@ -52,6 +62,7 @@ impl Guest {
         )?;
         ran(Command::new("sh")
             .arg(repository().join("tests/beds/guest/run-in-guest.sh"))
+            .args(&self.engine)
             .arg(&file)
             .arg(&self.binary)
             .args(files))

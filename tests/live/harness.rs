@@ -95,8 +95,8 @@ fn left_behind_is_seen(bed: &Bed) -> Result<Outcome, Failure> {
         },
         Act {
             section: "firewall",
-            act: "iptables -w -A INPUT -s 10.96.0.0/24 -j ACCEPT",
-            undo: "iptables -w -D INPUT -s 10.96.0.0/24 -j ACCEPT",
+            act: "iptables -w -A FORWARD -s 10.96.0.0/24 -j ACCEPT",
+            undo: "iptables -w -D FORWARD -s 10.96.0.0/24 -j ACCEPT",
         },
         Act {
             section: "sysctls",

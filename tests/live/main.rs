@@ -5,7 +5,8 @@
 //!     cargo test --test live -- [FILTER…] [--list] [--engine installed|newest|FOLDER]… [--keep] [--only-engine]
 //!
 //! `--engine` chooses the engines (each test runs on each one), `--keep` leaves a host that was left different for a look at
-//! it, `--only-engine` leaves out the tests that need none.
+//! it, `--only-engine` leaves out the tests that
+//! need a guest or no engine.
 //!
 //! Where to go next: `runner.rs` (what a test is, what is printed), `bed.rs` (a private host with an engine in it),
 //! `host.rs` (all that may not change), `place.rs` (who asks: the host, a machine on the wire, a container),

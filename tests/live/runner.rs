@@ -32,7 +32,7 @@ pub enum Run {
     Host(fn(&Bed) -> Result<Outcome, Failure>),
     /// The same, but nobody had the host before or will have it afterwards.
     OwnHost(fn(&mut Bed) -> Result<Outcome, Failure>),
-    /// A guest kernel.
+    /// A guest kernel, with the same engine.
     Guest(fn(&Guest) -> Result<Outcome, Failure>),
 }
 
@@ -231,12 +231,12 @@ fn items(tests: &[Test], options: &Options, engines: &[Result<Engine, String>]) 
     let mut items = Vec::new();
     for test in tests {
         match test.run {
-            Run::Machine(_) | Run::Guest(_) => items.push(Item {
+            Run::Machine(_) => items.push(Item {
                 name: test.name.to_owned(),
                 run: test.run,
                 engine: None,
             }),
-            Run::Host(_) | Run::OwnHost(_) => {
+            Run::Host(_) | Run::OwnHost(_) | Run::Guest(_) => {
                 for (index, engine) in engines.iter().enumerate() {
                     let label = match engine {
                         Ok(engine) => engine.label(),
@@ -258,7 +258,7 @@ fn items(tests: &[Test], options: &Options, engines: &[Result<Engine, String>]) 
 
 fn chosen(mut items: Vec<Item>, options: &Options) -> Vec<Item> {
     let filters = &options.filters;
-    items.retain(|item| item.engine.is_some() || !options.only_engine);
+    items.retain(|item| !options.only_engine || matches!(item.run, Run::Host(_) | Run::OwnHost(_)));
     items.retain(|item| {
         filters.is_empty()
             || filters
@@ -317,11 +317,13 @@ fn run(
             result
         }
         (Run::Machine(test), _, _) => guarded(test),
-        (Run::Guest(test), _, _) => match Guest::find() {
+        (Run::Guest(test), Some(engine), _) => match Guest::find(engine) {
             Ok(guest) => guarded(|| test(&guest)),
             Err(reason) => Ok(Outcome::Skipped(reason)),
         },
-        (Run::Host(_) | Run::OwnHost(_), _, _) => Err("this test was given no engine".into()),
+        (Run::Host(_) | Run::OwnHost(_) | Run::Guest(_), _, _) => {
+            Err("this test was given no engine".into())
+        }
     }
 }
 

@@ -27,7 +27,7 @@ if [ "${1:-}" = --engine ]; then
 fi
 
 [ "$(uname -m)" = x86_64 ] || skip "the guest is made for x86_64 only"
-for command in qemu-system-x86_64 qemu-img mke2fs cpio depmod python3 dockerd busybox tc; do
+for command in qemu-system-x86_64 qemu-img mke2fs flock cpio depmod python3 dockerd busybox tc; do
     command -v "$command" >/dev/null || skip "no $command; run tests/setup.sh guest"
 done
 mkdir -p "$cache"
@@ -78,7 +78,11 @@ hash=$(
     } | sha256sum | cut -c1-12
 )
 guest=$cache/guest-$hash
+# One builder at a time; the second finds what the first has made.
+exec 9>"$cache/.guest.lock"
+flock 9
 if [ -e "$guest/saved.qcow2" ]; then
+    touch "$guest"
     echo "$guest"
     exit 0
 fi
@@ -230,4 +234,6 @@ qemu-img snapshot -l saving.qcow2 | grep -q ready || fail "the disk has no snaps
 rm -f files input monitor
 mv saving.qcow2 saved.qcow2
 trap 'rm -f "$image"' EXIT
+# Each is 0.6 GB; those of other inputs that nobody has used for three days are not coming back.
+find "$cache" -maxdepth 1 -name 'guest-????????????' -mtime +3 -exec rm -rf {} +
 echo "$guest"
