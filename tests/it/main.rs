@@ -3,6 +3,7 @@
 mod apply;
 mod corpus;
 mod every_step;
+mod examples;
 mod layers;
 mod plan;
 mod reach;
