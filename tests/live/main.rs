@@ -13,6 +13,7 @@
 //! `wire.rs` (other machines), `guest.rs` (a virtual machine with Debian's kernel). Tests are in the modules below them.
 
 mod bed;
+mod engine;
 mod guest;
 mod harness;
 mod host;
@@ -23,6 +24,9 @@ mod wire;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [harness::tests()].into_iter().flatten().collect();
+    let tests = [harness::tests(), engine::tests()]
+        .into_iter()
+        .flatten()
+        .collect();
     runner::main(tests)
 }
