@@ -18,6 +18,7 @@ pub mod message;
 pub mod nftables;
 mod observe;
 pub mod packet;
+pub mod probe;
 mod promiscuity;
 mod route;
 mod shim;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
@@ -52,6 +54,8 @@ pub struct Host {
     socket: Socket,
     /// Where the ledger of what cannot carry a mark is kept.
     state: PathBuf,
+    /// How long neighbours have to say that they have an address that a shim is about to get.
+    patience: Duration,
     fuse: Fuse,
 }
 
@@ -84,6 +88,8 @@ impl Host {
             namespace,
             socket,
             state,
+            // Answers came within 25 ms.
+            patience: Duration::from_millis(300),
             fuse,
         })
     }

@@ -187,6 +187,29 @@ impl PacketSocket {
         Ok(PacketSocket { socket })
     }
 
+    /// Hears frames to all multicast groups, as long as the socket lives: answers to duplicate address detection go to
+    /// a group that a link without IPv6 of its own has not joined.
+    pub fn hear_all_groups(&self, index: u32) -> io::Result<()> {
+        // SAFETY: all-zero bytes are a valid `packet_mreq`.
+        let mut request: libc::packet_mreq = unsafe { std::mem::zeroed() };
+        request.mr_ifindex = i32::try_from(index).unwrap_or(0);
+        request.mr_type = libc::PACKET_MR_ALLMULTI as u16;
+        // SAFETY: the pointer is to a live `packet_mreq` of that length.
+        let set = unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                (&raw const request).cast(),
+                size_of::<libc::packet_mreq>() as libc::socklen_t,
+            )
+        };
+        if set < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
     /// Sends one frame.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         nix::unistd::write(&self.socket, frame)?;

@@ -82,6 +82,7 @@ pub async fn make(
     host.bring_up(index, &spec.name)
         .await
         .map_err(|error| explain(error, spec))?;
+    free(host, index, spec, progress).await?;
     addresses(host, index, spec).await?;
     routes(host, index, spec).await?;
     host.announce(index, spec, progress).await?;
@@ -285,6 +286,59 @@ async fn settings(host: &Host, now: &str, spec: &ShimSpec) -> Result<(), WorldEr
         settings.push(Setting::of_link("ipv4", &now, "rp_filter", "2"));
     }
     host.settle(settings, act).await
+}
+
+/// That nobody on the wire or beside the shim has the addresses that it is about to get. An ipvlan link of layer 3
+/// speaks no ARP, so nothing can be asked there.
+async fn free(
+    host: &Host,
+    index: u32,
+    spec: &ShimSpec,
+    progress: &dyn Progress,
+) -> Result<(), WorldError> {
+    let act = || format!("cannot use the addresses of the shim `{}`", spec.name);
+    match spec.kind {
+        ShimKind::Macvlan(_) | ShimKind::Ipvlan(IpvlanMode::L2, _) => {}
+        ShimKind::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _) => return Ok(()),
+    }
+    let links = host.links().await?;
+    let shim = links.iter().find(|link| link.index == index);
+    let parent = links.iter().find(|link| link.name == spec.parent.as_str());
+    let (Some(shim), Some(parent)) = (shim, parent) else {
+        return Ok(());
+    };
+    let fresh: Vec<IpAddr> = spec
+        .addresses
+        .iter()
+        .copied()
+        .filter(|address| !shim.addresses.contains(&host_prefix(*address)))
+        .collect();
+    if fresh.is_empty() || !parent.carrier || !shim.carrier {
+        return Ok(());
+    }
+    match host.probe_from([parent, shim], &fresh, host.patience).await {
+        Ok(holders) => match holders.first() {
+            None => Ok(()),
+            Some(holder) => Err(WorldError::new(
+                ErrorKind::Taken,
+                act(),
+                format!(
+                    "{} is used by {} on the wire of `{}`",
+                    holder.address, holder.mac, spec.parent
+                ),
+            )
+            .hint(
+                "give the shim an address that nobody has, outside of what a DHCP server hands out",
+            )),
+        },
+        Err(error) => {
+            progress.warn(&format!(
+                "nobody could be asked whether the addresses of `{}` are free: {error}",
+                spec.name
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Exactly the wanted addresses.

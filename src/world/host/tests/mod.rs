@@ -3,5 +3,6 @@
 
 mod bed;
 mod lan;
+mod probe;
 mod shim;
 mod ways;
