@@ -107,6 +107,7 @@ pub async fn intend(
         } else {
             "-"
         },
+        partial: !named.is_empty() || !stack.inactive.is_empty(),
     };
     // What containers should be attached to is known from the file alone, and decides how closely they are looked at.
     let mut scope = scope(stack, &desired(stack, &wishes, &Observed::default()));

@@ -422,6 +422,7 @@ async fn prepare(
         } else {
             "-"
         },
+        partial: true,
     };
     let all = desired(&whole, &wishes, &observed);
     let first = all.containers.get(&name).and_then(|ids| ids.first());

@@ -555,3 +555,31 @@ fn what_is_noted_of_a_container_lets_it_be_wired_as_it_was() {
         .unwrap();
     expect![[r#"[{"network":"lab_back","aliases":["lab-web-1","web"],"ipv4_address":null,"ipv6_address":null,"link_local_ips":[],"mac_address":null,"gw_priority":null,"interface_name":null,"driver_opts":{},"links":[]}]"#]].assert_eq(label);
 }
+
+#[test]
+fn a_part_of_the_stack_leaves_the_shim_of_the_whole_as_it_is() {
+    let mut fixed = on(service("fixed"), &["lan"]);
+    if let Connection::Networks(networks) = &mut fixed.connection {
+        networks["lan"].ipv4_address = Some("192.168.1.20".parse().unwrap());
+    }
+    let web = || on(service("web"), &["lan"]);
+    let whole = stack(vec![fixed, web()], vec![lan_network("lan")]);
+    let part = stack(vec![web()], vec![lan_network("lan")]);
+    let observed = world_of(&whole);
+    let wishes = Wishes {
+        partial: true,
+        ..Wishes::default()
+    };
+    let options = UpOptions {
+        partial: true,
+        ..UpOptions::default()
+    };
+    let plan = up(
+        &part,
+        &desired(&part, &wishes, &observed),
+        &observed,
+        &options,
+    )
+    .unwrap();
+    assert_eq!(shown(&plan), "");
+}

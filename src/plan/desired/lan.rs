@@ -6,11 +6,12 @@ use crate::model::address::VlanId;
 use crate::model::name::LinkName;
 use crate::model::network::Parent;
 use crate::model::stack::Stack;
-use crate::plan::desired::{At, Desired, Until};
+use crate::plan::desired::{At, Desired, Until, Wishes};
+use crate::plan::observed::Observed;
 use crate::plan::spec::{Kind, LanSpec, LinkSpec, ResourceId, Spec};
 
 /// Adds every lan, and every 802.1Q link that a network names as its parent.
-pub fn add(stack: &Stack, desired: &mut Desired) {
+pub fn add(stack: &Stack, wishes: &Wishes, observed: &Observed, desired: &mut Desired) {
     let mut vlans: BTreeMap<&LinkName, BTreeSet<VlanId>> = BTreeMap::new();
     for network in stack.networks.values() {
         if let Some(Parent::Vlan { base, id, .. }) = &network.parent {
@@ -20,6 +21,14 @@ pub fn add(stack: &Stack, desired: &mut Desired) {
     for lan in stack.lans.values() {
         let mut carried = vlans.get(&lan.parent).cloned().unwrap_or_default();
         carried.extend(lan.hosts.values().filter_map(|host| host.vlan));
+        let standing = observed
+            .resources
+            .get(&ResourceId::new(Kind::Lan, lan.name.as_str()));
+        if let Some(Spec::Lan(standing)) =
+            standing.filter(|_| wishes.partial).map(|found| &found.spec)
+        {
+            carried.extend(&standing.vlans);
+        }
         desired.add(Spec::Lan(LanSpec {
             lan: lan.clone(),
             namespace_prefix: format!("{}-{}", stack.project, lan.name),

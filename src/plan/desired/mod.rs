@@ -22,6 +22,8 @@ pub struct Wishes {
     pub scale: IndexMap<ServiceName, u32>,
     /// What stands between the parts of a container's name: `-`, or `_` in compatibility mode.
     pub separator: &'static str,
+    /// The stack is only a part of the project: what stands for the rest of it stays.
+    pub partial: bool,
 }
 
 impl Default for Wishes {
@@ -29,6 +31,7 @@ impl Default for Wishes {
         Wishes {
             scale: IndexMap::new(),
             separator: "-",
+            partial: false,
         }
     }
 }
@@ -102,8 +105,8 @@ impl Desired {
 /// What the stack wants.
 pub fn desired(stack: &Stack, wishes: &Wishes, observed: &Observed) -> Desired {
     let mut desired = Desired::default();
-    lan::add(stack, &mut desired);
-    let shims = shim::choose(stack, observed);
+    lan::add(stack, wishes, observed, &mut desired);
+    let shims = shim::choose(stack, wishes, observed);
     network::add(stack, observed, &shims, &mut desired);
     for volume in stack.volumes.values().filter(|volume| !volume.external) {
         desired.add(Spec::Volume(VolumeSpec {

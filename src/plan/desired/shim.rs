@@ -17,7 +17,7 @@ use crate::model::network::{Driver, HostAddress, MacvlanMode, Network, Shim, Shi
 use crate::model::service::Connection;
 use crate::model::stack::Stack;
 use crate::plan::desired::lan::ground;
-use crate::plan::desired::{At, Desired, Until};
+use crate::plan::desired::{At, Desired, Until, Wishes};
 use crate::plan::observed::Observed;
 use crate::plan::spec::{
     ContainerNetwork, DoorSpec, Kind, ResourceId, RouteSpec, ShimKind, ShimRoute, ShimSpec, Spec,
@@ -33,11 +33,14 @@ pub struct ChosenShim {
     pub addresses: Vec<IpAddr>,
     /// The engine's names of the networks it serves.
     pub networks: Vec<String>,
+    /// Routes that it has for services that are not in the stack.
+    routes: Vec<ShimRoute>,
     keys: Vec<NetworkName>,
 }
 
-/// Decides which shims there are and which addresses they have.
-pub fn choose(stack: &Stack, observed: &Observed) -> Vec<ChosenShim> {
+/// Decides which shims there are and which addresses they have. Where the stack is only a part of the project, what a
+/// standing shim has for the rest of it stays.
+pub fn choose(stack: &Stack, wishes: &Wishes, observed: &Observed) -> Vec<ChosenShim> {
     let mut shims: IndexMap<LinkName, ChosenShim> = IndexMap::new();
     for network in stack.networks.values() {
         let (Some(shim), Some(parent), Some(kind)) =
@@ -45,7 +48,20 @@ pub fn choose(stack: &Stack, observed: &Observed) -> Vec<ChosenShim> {
         else {
             continue;
         };
+        let standing = standing_on(observed, parent.link()).filter(|_| wishes.partial);
         let entry = shims.entry(parent.link().clone()).or_insert_with(|| {
+            if let Some(standing) = standing {
+                return ChosenShim {
+                    name: standing.name.clone(),
+                    parent: standing.parent.clone(),
+                    kind,
+                    mac: standing.mac,
+                    addresses: standing.addresses.clone(),
+                    networks: standing.networks.clone(),
+                    routes: standing.routes.clone(),
+                    keys: Vec::new(),
+                };
+            }
             let identity = format!("{}-{}", stack.project, network.key);
             let name = shim
                 .name
@@ -64,6 +80,7 @@ pub fn choose(stack: &Stack, observed: &Observed) -> Vec<ChosenShim> {
                 mac,
                 addresses: Vec::new(),
                 networks: Vec::new(),
+                routes: Vec::new(),
                 keys: Vec::new(),
             }
         });
@@ -73,7 +90,9 @@ pub fn choose(stack: &Stack, observed: &Observed) -> Vec<ChosenShim> {
                 entry.addresses.push(address);
             }
         }
-        entry.networks.push(network.name.clone());
+        if !entry.networks.contains(&network.name) {
+            entry.networks.push(network.name.clone());
+        }
         entry.keys.push(network.key.clone());
     }
     shims.into_values().collect()
@@ -88,6 +107,17 @@ pub fn kind(driver: &Driver) -> Option<ShimKind> {
         Driver::Bridge | Driver::DefaultBridge | Driver::Host | Driver::None => None,
         Driver::Overlay | Driver::Plugin(_) => None,
     }
+}
+
+/// The project's shim on a parent, where there is one.
+fn standing_on<'a>(observed: &'a Observed, parent: &LinkName) -> Option<&'a ShimSpec> {
+    observed
+        .resources
+        .values()
+        .find_map(|found| match &found.spec {
+            Spec::Shim(spec) if spec.parent == *parent => Some(spec),
+            _ => None,
+        })
 }
 
 fn standing_addresses(observed: &Observed, name: &LinkName) -> Vec<IpAddr> {
@@ -203,7 +233,7 @@ fn taken(
 /// Adds the shims, and the routes and doors that go with the containers on their networks.
 pub fn add(stack: &Stack, observed: &Observed, shims: Vec<ChosenShim>, desired: &mut Desired) {
     for shim in shims {
-        let mut routes: Vec<ShimRoute> = Vec::new();
+        let mut routes: Vec<ShimRoute> = shim.routes.clone();
         let mut followed: Vec<&Network> = Vec::new();
         let networks = shim.keys.iter().filter_map(|key| stack.networks.get(key));
         let networks: Vec<&Network> = networks.collect();
