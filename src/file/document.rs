@@ -98,3 +98,21 @@ fn driver_option<'a>(network: &'a Node, key: &str) -> Option<&'a Node> {
         _ => None,
     }
 }
+
+/// A path of keys as diagnostics write it: `services.web.ports[0].target`.
+pub fn joined(path: &[&str]) -> String {
+    let mut out = String::new();
+    for step in path {
+        let is_index =
+            !out.is_empty() && !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+        if is_index {
+            out.push_str(&format!("[{step}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(step);
+        }
+    }
+    out
+}

@@ -3,12 +3,13 @@
 //!
 //! The stages, in Compose's order: [`yaml`] (text to trees), [`interpolate`], [`include`], [`extends`], [`merge`],
 //! [`shape`] (canonical form), [`defaults`], [`paths`], [`normal`], [`active`] (profiles and selection),
-//! [`consistency`], [`resolve`] (env files). The tables in [`grammar`] say what each key may hold. [`read()`] is the only
+//! [`consistency`], [`resolve`] (env files), [`bind`] (the model), [`cross`] (static network analysis). The tables in [`grammar`] say what each key may hold. [`read()`] is the only
 //! door.
 
 pub mod active;
 pub mod bind;
 pub mod consistency;
+pub mod cross;
 pub mod defaults;
 pub mod discover;
 pub mod document;
@@ -139,6 +140,9 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         && request.variables == Variables::FilledIn
     {
         stack = bind::stack(&document, &environment, &mut loader.told);
+    }
+    if let Some(stack) = &stack {
+        cross::check(stack, &document, &mut loader.told);
     }
     loader.interpolations.tell_unset(&mut loader.told);
     notes::add(

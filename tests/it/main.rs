@@ -2,6 +2,7 @@
 
 mod apply;
 mod corpus;
+mod cross;
 mod every_step;
 mod examples;
 mod layers;

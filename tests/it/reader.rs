@@ -39,7 +39,7 @@ fn keys_of_ours_are_kept_and_their_prefix_is_dropped() {
     prints(
         "
 services:
-  web: {image: nginx, networks: {lan: {ipv4_address: 192.168.77.130}}}
+  web: {image: nginx, networks: {lan: {ipv4_address: 192.168.77.7}}}
 networks:
   lan:
     driver: macvlan
@@ -62,7 +62,7 @@ x-note: {kept: yes}
                 image: nginx
                 networks:
                   lan:
-                    ipv4_address: 192.168.77.130
+                    ipv4_address: 192.168.77.7
             networks:
               lan:
                 name: lab_lan
@@ -406,6 +406,7 @@ services:
     expose: [\"1\"]
 networks:
   lan:
+    enable_ipv6: true
     ipam:
       config:
         - {subnet: 10.1.0.0/16, gateway: 10.1.0.1}
@@ -477,6 +478,7 @@ networks:
                 gateway: 10.1.0.1
                 ip_range: 10.1.1.0/24
               - subnet: fd00::/64
+            enable_ipv6: true
     "#]]
     .assert_eq(&yaml(&reading.document).unwrap());
 }

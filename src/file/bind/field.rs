@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::document;
 use crate::file::tree::{Entry, Node, Value};
 use crate::file::value;
 
@@ -129,15 +130,16 @@ where
         Ok(value) => Some(value),
         Err(error) => {
             let error = error.to_string();
-            let message = if error.contains(&text) {
+            let message = if error.contains(&format!("`{text}`")) {
                 error
             } else {
                 format!("`{text}`: {error}")
             };
-            let diagnostic = Diagnostic::error(code, format!("{}: {message}", path.join(".")))
-                .at(node.span)
-                .hint(hint);
-            told.push(diagnostic.path(path.join(".")));
+            let diagnostic =
+                Diagnostic::error(code, format!("{}: {message}", document::joined(path)))
+                    .at(node.span)
+                    .hint(hint);
+            told.push(diagnostic.path(document::joined(path)));
             None
         }
     }

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::bind::field::{pairs, text, yes};
-use crate::file::document::Document;
+use crate::file::document::{Document, joined};
 use crate::file::environment::Environment;
 use crate::file::tree::Entry;
 use crate::model::name::{ServiceName, VolumeName};
@@ -100,6 +100,6 @@ impl<'a> Binder<'a> {
     }
 
     fn tell(&mut self, diagnostic: Diagnostic, path: &[&str]) {
-        self.told.push(diagnostic.path(path.join(".")));
+        self.told.push(diagnostic.path(joined(path)));
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::diagnostic::Diagnostic;
 use crate::file::bind::Binder;
 use crate::file::bind::field::{entries, items, pairs, parse, text, yes};
+use crate::file::document::joined;
 use crate::file::tree::{Entry, Node};
 use crate::file::value;
 use crate::model::address::{AddressRange, VlanId};
@@ -475,7 +476,7 @@ impl Binder<'_> {
                 Some(AddressRange { first, last })
             }
             _ => {
-                let message = format!("{}: `{text}` is not a range of addresses", path.join("."));
+                let message = format!("{}: `{text}` is not a range of addresses", joined(path));
                 let diagnostic = Diagnostic::error("bad-range", message)
                     .at(node.span)
                     .hint("write FIRST-LAST, such as 192.168.1.10-192.168.1.99, or a prefix");

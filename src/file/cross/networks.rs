@@ -1,0 +1,237 @@
+//! Networks against each other: parents, names, shims; and keys that a driver has no use for.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::file::cross::Ground;
+use crate::model::network::{Driver, IpvlanFlag, MacvlanMode, Network};
+
+/// Checks all networks.
+pub fn check(ground: &mut Ground) {
+    names(ground);
+    parents(ground);
+    for (key, network) in &ground.stack.networks {
+        shim(ground, key.as_str(), network);
+        without_effect(ground, key.as_str(), network);
+    }
+}
+
+fn names(ground: &mut Ground) {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for (key, network) in &ground.stack.networks {
+        let is_shared = network.external
+            || matches!(
+                network.driver,
+                Driver::Host | Driver::None | Driver::DefaultBridge
+            );
+        match seen.get(network.name.as_str()) {
+            Some(first) if !is_shared => {
+                let message = format!(
+                    "networks `{first}` and `{key}` have one name, `{}`",
+                    network.name
+                );
+                let diagnostic = Diagnostic::error("duplicate-name", message)
+                    .hint("give one of them another `name:`");
+                let diagnostic =
+                    ground.also(diagnostic, &["networks", first, "name"], "first used here");
+                ground.tell(
+                    diagnostic,
+                    &["networks", key.as_str(), "name"],
+                    "the same name again",
+                );
+            }
+            Some(_) => {}
+            None => drop(seen.insert(&network.name, key.as_str())),
+        }
+    }
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for (key, volume) in &ground.stack.volumes {
+        match seen.get(volume.name.as_str()) {
+            Some(first) if !volume.external => {
+                let message = format!(
+                    "volumes `{first}` and `{key}` have one name, `{}`",
+                    volume.name
+                );
+                let diagnostic = Diagnostic::warning("duplicate-name", message)
+                    .hint("give one of them another `name:`, or use one volume");
+                let diagnostic =
+                    ground.also(diagnostic, &["volumes", first, "name"], "first used here");
+                ground.tell(
+                    diagnostic,
+                    &["volumes", key.as_str(), "name"],
+                    "the same name again",
+                );
+            }
+            Some(_) => {}
+            None => drop(seen.insert(&volume.name, key.as_str())),
+        }
+    }
+}
+
+fn parents(ground: &mut Ground) {
+    let mut users: HashMap<&str, (&str, &Network)> = HashMap::new();
+    for (key, network) in &ground.stack.networks {
+        let Some(parent) = &network.parent else {
+            continue;
+        };
+        let link = parent.link().as_str();
+        let Some((first, other)) = users.get(link).copied() else {
+            users.insert(link, (key.as_str(), network));
+            continue;
+        };
+        let (message, is_error) = match (&other.driver, &network.driver) {
+            (Driver::Macvlan(MacvlanMode::Passthru), _)
+            | (_, Driver::Macvlan(MacvlanMode::Passthru)) => (
+                format!(
+                    "networks `{first}` and `{key}` share the parent `{link}`, and passthru takes a parent over"
+                ),
+                true,
+            ),
+            (Driver::Macvlan(_), Driver::Macvlan(_)) => (
+                format!(
+                    "networks `{first}` and `{key}` share the parent `{link}`: older engines refuse a second macvlan network there"
+                ),
+                false,
+            ),
+            (Driver::Ipvlan(..), Driver::Ipvlan(..)) => (
+                format!(
+                    "networks `{first}` and `{key}` share the parent `{link}`: the engine has one ipvlan network on a parent"
+                ),
+                true,
+            ),
+            _ => (
+                format!(
+                    "networks `{first}` and `{key}` share the parent `{link}`: the kernel has no macvlan and ipvlan on one link"
+                ),
+                true,
+            ),
+        };
+        let diagnostic = if is_error {
+            Diagnostic::error("parent-shared", message)
+        } else {
+            Diagnostic::warning("parent-shared", message)
+        };
+        let diagnostic = diagnostic.hint(format!(
+            "give one of them an 802.1Q link of its own, such as {link}.20, or use one network"
+        ));
+        let diagnostic = ground.also(
+            diagnostic,
+            &["networks", first, "parent"],
+            "already used here",
+        );
+        ground.tell(
+            diagnostic,
+            &["networks", key.as_str(), "parent"],
+            "used again here",
+        );
+    }
+}
+
+/// Shims that cannot be, or cannot help.
+fn shim(ground: &mut Ground, key: &str, network: &Network) {
+    let Some(shim) = &network.shim else { return };
+    let path = ["networks", key, "shim"];
+    if network.subnets().next().is_none() && !network.external {
+        let message = format!(
+            "network `{key}`: a shim needs an address, and there is no subnet to take one from"
+        );
+        let diagnostic = Diagnostic::error("no-subnet", message)
+            .hint("add the wire's subnet: ipam: {config: [{subnet: 192.168.1.0/24}]}");
+        ground.tell(diagnostic, &path, "");
+    }
+    let families = |v4: bool| {
+        shim.addresses
+            .iter()
+            .filter(|address| address.is_ipv4() == v4)
+            .count()
+    };
+    if families(true) > 1 || families(false) > 1 {
+        let message = format!("network `{key}`: a shim has at most one address of each family");
+        ground.tell(
+            Diagnostic::error("bad-shim", message).hint("keep one"),
+            &["networks", key, "shim", "address"],
+            "",
+        );
+    }
+    let lan = network.parent.as_ref().and_then(|parent| {
+        ground
+            .stack
+            .lans
+            .values()
+            .find(|lan| lan.parent == *parent.link())
+    });
+    let reflects = lan.is_some_and(|lan| lan.switch.reflect);
+    let refused = match network.driver {
+        Driver::Macvlan(MacvlanMode::Private) | Driver::Ipvlan(_, IpvlanFlag::Private) => Some((
+            "no shim can help: in private mode siblings never hear each other",
+            true,
+        )),
+        Driver::Macvlan(MacvlanMode::Passthru) => Some((
+            "no shim can be: passthru takes the parent over and leaves no room for a sibling",
+            true,
+        )),
+        Driver::Macvlan(MacvlanMode::Vepa) | Driver::Ipvlan(_, IpvlanFlag::Vepa)
+            if lan.is_some() && !reflects =>
+        {
+            Some((
+                "no shim can help: in vepa mode siblings meet in the switch, and this lan's does not reflect",
+                true,
+            ))
+        }
+        Driver::Macvlan(MacvlanMode::Vepa) | Driver::Ipvlan(_, IpvlanFlag::Vepa)
+            if lan.is_none() =>
+        {
+            Some((
+                "a shim only helps in vepa mode where the switch reflects frames (IEEE 802.1Qbg); few do",
+                false,
+            ))
+        }
+        _ => None,
+    };
+    if let Some((why, is_error)) = refused {
+        let message = format!("network `{key}`: {why}");
+        let diagnostic = if is_error {
+            Diagnostic::error("shim-impossible", message)
+        } else {
+            Diagnostic::warning("shim-doubtful", message)
+        };
+        let diagnostic = diagnostic.hint("use mode bridge, or remove the shim");
+        let diagnostic = ground.also(diagnostic, &["networks", key, "mode"], "the mode");
+        ground.tell(diagnostic, &path, "");
+    }
+}
+
+fn without_effect(ground: &mut Ground, key: &str, network: &Network) {
+    let kind = match network.driver {
+        Driver::Host => "the host's own namespace",
+        Driver::None => "no network",
+        Driver::DefaultBridge => "the engine's default bridge",
+        Driver::Bridge
+        | Driver::Macvlan(_)
+        | Driver::Ipvlan(..)
+        | Driver::Overlay
+        | Driver::Plugin(_) => return,
+    };
+    for name in [
+        "driver_opts",
+        "ipam",
+        "internal",
+        "attachable",
+        "labels",
+        "enable_ipv4",
+        "enable_ipv6",
+    ] {
+        if ground
+            .document
+            .key_place(&["networks", key, name])
+            .is_some()
+        {
+            let message = format!(
+                "network `{key}` is {kind}, which is not made here: `{name}` has no effect"
+            );
+            let diagnostic =
+                Diagnostic::warning("key-without-effect", message).hint(format!("remove `{name}`"));
+            ground.tell(diagnostic, &["networks", key, name], "");
+        }
+    }
+}
