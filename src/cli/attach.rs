@@ -13,14 +13,13 @@ use crate::cli::carry::{Manner, Session};
 use crate::cli::containers::short_name;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::lines::{Lines, Style};
-use crate::cli::logs::relay;
+use crate::cli::lines::{Lines, Style, Times};
+use crate::cli::logs::relay_since;
 use crate::cli::signal::wishes_to_stop;
 use crate::cli::up::{Made, UpArgs};
 use crate::plan::diff::lifecycle::{Act, lifecycle};
 use crate::world::engine::Engine;
 use crate::world::engine::talk::list::Listed;
-use crate::world::engine::talk::log::LogWish;
 
 /// Why following ended.
 enum End {
@@ -129,15 +128,12 @@ async fn listen(
     since: Timestamp,
 ) -> Result<End, Failure> {
     let project = &made.opened.stack.project;
-    let mut happenings =
-        std::pin::pin!(engine.happenings(project, Some(since.as_second().to_string()), None));
+    let mut happenings = std::pin::pin!(engine.happenings(project, Some(exact(since)), None));
     let mut stops = wishes_to_stop()?;
-    let wish = |since: i64| LogWish {
-        follow: true,
-        timestamps: arguments.timestamps,
-        since,
-        until: 0,
-        tail: "all".to_owned(),
+    let times = if arguments.timestamps {
+        Times::Shown
+    } else {
+        Times::Dropped
     };
     let mut relays = FuturesUnordered::new();
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
@@ -146,10 +142,11 @@ async fn listen(
     for container in containers {
         let name = short_name(container, project.as_str());
         names.insert(&container.id, name);
-        relays.push(relay(
+        relays.push(relay_since(
             engine,
             &container.id,
-            wish(since.as_second()),
+            since,
+            times,
             lines.voice(name),
         ));
     }
@@ -208,10 +205,10 @@ async fn listen(
                         if let Some(name) = name
                             && again
                         {
-                            let since = happening.time / 1_000_000_000;
+                            let since = Timestamp::from_nanosecond(i128::from(happening.time)).unwrap_or(since);
                             let container = containers.iter().find(|one| one.id == happening.id);
                             if let Some(container) = container {
-                                relays.push(relay(engine, &container.id, wish(since), lines.voice(name)));
+                                relays.push(relay_since(engine, &container.id, since, times, lines.voice(name)));
                             }
                         }
                         alive.insert(happening.id);
@@ -221,6 +218,11 @@ async fn listen(
             }
         }
     }
+}
+
+/// A moment as the engine takes it, to the nanosecond.
+fn exact(moment: Timestamp) -> String {
+    format!("{}.{:09}", moment.as_second(), moment.subsec_nanosecond())
 }
 
 /// Whether the end of this container is the end of all.

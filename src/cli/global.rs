@@ -57,11 +57,23 @@ pub struct Global {
     #[arg(long, value_name = "NAME", help_heading = "Which engine")]
     pub engine: Option<EngineName>,
 
-    /// How progress is shown
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "How to talk")]
+    /// How progress is shown: auto, tty, plain, json or quiet
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        hide_possible_values = true,
+        help_heading = "How to talk"
+    )]
     pub progress: Option<ProgressMode>,
-    /// When to use colours and cursor movement
-    #[arg(long, value_enum, value_name = "WHEN", help_heading = "How to talk")]
+    /// When to use colours and move the cursor: never, always or auto
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        help_heading = "How to talk"
+    )]
     pub ansi: Option<When>,
     #[arg(long, hide = true, conflicts_with = "ansi")]
     pub no_ansi: bool,

@@ -13,14 +13,13 @@ Start here:
 Before and after:
   stack plan            every step that `up` would take, and why; nothing is changed
   stack config          the file as it is understood, all defaults filled in
-  stack graph           who is on which network, with addresses
   stack engine start x  an engine of its own to try things on
 
 Files: stack.yaml, stack.yml, compose.yaml, compose.yml, docker-compose.yml; `-f` names others.
-Variables: STACK_FILE, STACK_PROJECT_NAME, STACK_PROFILES, STACK_ENV_FILES, … and Compose's COMPOSE_… (STACK_ goes
-first); DOCKER_HOST, DOCKER_CONTEXT, NO_COLOR.
-Exit codes: 0 done; 1 refused; 2 `plan` found changes; 3 failed and something is left; 130 interrupted;
-`run`, `exec`, `wait` and `up --exit-code-from` pass on the container's own.";
+Variables: those of Compose (COMPOSE_FILE, COMPOSE_PROJECT_NAME, COMPOSE_PROFILES, …), or the same
+with STACK_, which goes first; DOCKER_HOST, DOCKER_CONTEXT, NO_COLOR.
+Exit codes: 0 done; 1 refused; 2 `plan` found changes; 3 failed and something is left;
+130 interrupted; `run`, `exec`, `wait` and `up --exit-code-from` pass on the container's own.";
 
 /// The template of the main help: commands in groups.
 pub const TEMPLATE: &str = "\
@@ -36,7 +35,6 @@ Every day:
   logs       Show what containers say
   exec       Run a command in a running container
   run        Run a command in a container of its own
-  graph      Draw networks, bridges, parents, shims and addresses
   config     Show the file as it is understood
 
 Parts of it:
@@ -61,5 +59,6 @@ Tools:
   completion Completion for bash, zsh or fish
   help       Help for a command
 
+Options (before the command):
 {options}{after-help}
 ";

@@ -4,6 +4,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use jiff::Timestamp;
+
 use crate::world::engine::talk::log::{Piece, Said};
 
 /// Compose's order of colours.
@@ -126,6 +129,89 @@ impl Voice {
     }
 }
 
+/// Lets only lines pass that are not older than a moment. The engine's own choice is made in whole seconds, so that a
+/// container that was started again would repeat its last words. Lines come with their times, as the engine sets them.
+#[derive(Debug)]
+pub struct Sieve {
+    since: Timestamp,
+    /// Whether times stay.
+    times: Times,
+    output: Vec<u8>,
+    error: Vec<u8>,
+}
+
+/// Whether lines are shown with their times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    Shown,
+    Dropped,
+}
+
+impl Sieve {
+    /// A sieve for lines since this moment.
+    pub fn new(since: Timestamp, times: Times) -> Sieve {
+        Sieve {
+            since,
+            times,
+            output: Vec::new(),
+            error: Vec::new(),
+        }
+    }
+
+    /// What of a piece, and of what was held back before it, may pass.
+    pub fn pass(&mut self, piece: &Piece) -> Piece {
+        let held = match piece.on {
+            Said::Output => &mut self.output,
+            Said::Error => &mut self.error,
+        };
+        held.extend_from_slice(&piece.bytes);
+        let end = held
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        let rest = held.split_off(end);
+        let whole = std::mem::replace(held, rest);
+        let mut passed = Vec::with_capacity(whole.len());
+        for line in whole.split_inclusive(|byte| *byte == b'\n') {
+            passed.extend_from_slice(self.sifted(line));
+        }
+        Piece {
+            on: piece.on,
+            bytes: Bytes::from(passed),
+        }
+    }
+
+    /// What is left when there is nothing more to come.
+    pub fn end(&mut self) -> [Piece; 2] {
+        [Said::Output, Said::Error].map(|on| {
+            let left = match on {
+                Said::Output => std::mem::take(&mut self.output),
+                Said::Error => std::mem::take(&mut self.error),
+            };
+            Piece {
+                on,
+                bytes: Bytes::copy_from_slice(self.sifted(&left)),
+            }
+        })
+    }
+
+    fn sifted<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let Some(blank) = line.iter().position(|byte| *byte == b' ') else {
+            return line;
+        };
+        let (time, rest) = line.split_at(blank);
+        let time = std::str::from_utf8(time)
+            .ok()
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        match (time, self.times) {
+            (None, _) => line,
+            (Some(time), _) if time < self.since => &[],
+            (Some(_), Times::Shown) => line,
+            (Some(_), Times::Dropped) => rest.get(1..).unwrap_or_default(),
+        }
+    }
+}
+
 /// The prefix before each line.
 fn framed(lines: &[u8], prefix: &str) -> Vec<u8> {
     let mut text = Vec::with_capacity(lines.len() + prefix.len());
@@ -138,7 +224,10 @@ fn framed(lines: &[u8], prefix: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lines, Style, framed};
+    use bytes::Bytes;
+
+    use super::{Lines, Sieve, Style, Times, framed};
+    use crate::world::engine::talk::log::{Piece, Said};
 
     #[test]
     fn names_stand_in_one_column() {
@@ -151,5 +240,24 @@ mod tests {
         assert_eq!(lines.prefix("web-1"), "web-1       | ");
         assert_eq!(lines.prefix("database-1"), "database-1  | ");
         assert_eq!(framed(b"a\nb\n", "x | "), b"x | a\nx | b\n");
+    }
+
+    #[test]
+    fn old_lines_do_not_pass() {
+        let mut sieve = Sieve::new("2026-08-20T10:00:00.5Z".parse().unwrap(), Times::Dropped);
+        let piece = |text: &'static str| Piece {
+            on: Said::Output,
+            bytes: Bytes::from_static(text.as_bytes()),
+        };
+        let passed = sieve.pass(&piece(
+            "2026-08-20T10:00:00.4Z old\n2026-08-20T10:00:00.6Z new\n2026-",
+        ));
+        assert_eq!(passed.bytes, "new\n");
+        assert_eq!(sieve.pass(&piece("08-20T10:00:01Z last")).bytes, "");
+        let [output, error] = sieve.end();
+        assert_eq!(
+            (output.bytes, error.bytes),
+            (Bytes::from_static(b"last"), Bytes::new())
+        );
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::cli::containers::{Which, of_services, short_name};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::lines::{Lines, Style, Voice};
+use crate::cli::lines::{Lines, Sieve, Style, Times, Voice};
 use crate::cli::moment;
 use crate::cli::signal::wishes_to_stop;
 use crate::world::engine::Engine;
@@ -111,6 +111,32 @@ pub async fn relay(
     let mut pieces = std::pin::pin!(engine.logs(container, &wish));
     while let Some(piece) = pieces.next().await {
         voice.say(&piece?)?;
+    }
+    Ok(voice.end()?)
+}
+
+/// What a container says from a moment on, to the fraction of a second.
+pub async fn relay_since(
+    engine: &Engine,
+    container: &str,
+    since: Timestamp,
+    times: Times,
+    mut voice: Voice,
+) -> Result<(), Failure> {
+    let wish = LogWish {
+        follow: true,
+        timestamps: true,
+        since: since.as_second(),
+        until: 0,
+        tail: "all".to_owned(),
+    };
+    let mut sieve = Sieve::new(since, times);
+    let mut pieces = std::pin::pin!(engine.logs(container, &wish));
+    while let Some(piece) = pieces.next().await {
+        voice.say(&sieve.pass(&piece?))?;
+    }
+    for piece in sieve.end() {
+        voice.say(&piece)?;
     }
     Ok(voice.end()?)
 }

@@ -7,15 +7,17 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Opened};
 use crate::cli::down::{self, DownArgs};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::{Goal, intend, open};
 use crate::cli::up::MakeArgs;
-use crate::plan::observed::Scope;
+use crate::plan::observed::{EngineFacts, Observed, Scope, SwarmState};
 use crate::plan::spec::ResourceId;
 use crate::plan::step::{Milestone, Plan, State, Step};
 use crate::world::World;
+use crate::world::engine::wire::NEWEST;
+use crate::world::memory::Memory;
 
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -41,6 +43,9 @@ pub struct PlanArgs {
     /// Leave out what the named services depend on
     #[arg(long)]
     pub no_deps: bool,
+    /// Plan for a machine that has nothing yet, without asking an engine
+    #[arg(long, conflicts_with = "down")]
+    pub offline: bool,
     /// Output format
     #[arg(long, value_enum, default_value = "text")]
     pub format: PlanFormat,
@@ -55,28 +60,9 @@ pub enum PlanFormat {
 
 /// Shows the plan.
 pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
-    let live = context.live().await?;
-    let nowhere = |_: &ResourceId| None;
     let (plan, text) = if arguments.down {
-        let target = context.target()?;
-        let scope = Scope {
-            project: target.project.clone(),
-            images: Vec::new(),
-            doors: Vec::new(),
-            attachments: BTreeMap::new(),
-            host: true,
-        };
-        let observed = live.observe(&scope).await?;
-        let wanted = DownArgs {
-            services: arguments.services.clone(),
-            volumes: arguments.volumes,
-            rmi: None,
-            remove_orphans: arguments.make.remove_orphans,
-            timeout: arguments.make.timeout,
-            timings: false,
-        };
-        let plan = down::plan(context, &target, &observed, &wanted)?;
-        let text = shown(&plan, arguments.format, "down", &nowhere);
+        let plan = of_down(context, &arguments).await?;
+        let text = shown(&plan, arguments.format, "down", &|_| None);
         (plan, text)
     } else {
         let opened = open(
@@ -85,18 +71,7 @@ pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
             arguments.no_deps,
             &arguments.make,
         )?;
-        let make = &arguments.make;
-        let intent = intend(
-            context,
-            &live,
-            &opened,
-            make,
-            &arguments.services,
-            Goal::Running,
-        )
-        .await?;
-        let mut plan = intent.fetch.clone();
-        join(&mut plan, intent.plan(&opened)?);
+        let plan = of_up(context, &arguments, &opened).await?;
         let place = |id: &ResourceId| opened.place(id);
         let text = shown(&plan, arguments.format, "up", &place);
         (plan, text)
@@ -107,6 +82,57 @@ pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
     } else {
         Exit::Changes
     })
+}
+
+async fn of_down(context: &Context, arguments: &PlanArgs) -> Result<Plan, Failure> {
+    let live = context.live().await?;
+    let target = context.target()?;
+    let scope = Scope {
+        project: target.project.clone(),
+        images: Vec::new(),
+        doors: Vec::new(),
+        attachments: BTreeMap::new(),
+        host: true,
+    };
+    let observed = live.observe(&scope).await?;
+    let wanted = DownArgs {
+        services: arguments.services.clone(),
+        volumes: arguments.volumes,
+        rmi: None,
+        remove_orphans: arguments.make.remove_orphans,
+        timeout: arguments.make.timeout,
+        timings: false,
+    };
+    down::plan(context, &target, &observed, &wanted)
+}
+
+async fn of_up(context: &Context, arguments: &PlanArgs, opened: &Opened) -> Result<Plan, Failure> {
+    let (make, named) = (&arguments.make, &arguments.services);
+    let intent = if arguments.offline {
+        let nothing = Memory::of(&empty_machine());
+        intend(context, &nothing, opened, make, named, Goal::Running).await?
+    } else {
+        let live = context.live().await?;
+        intend(context, &live, opened, make, named, Goal::Running).await?
+    };
+    let mut plan = intent.fetch.clone();
+    join(&mut plan, intent.plan(opened)?);
+    Ok(plan)
+}
+
+/// A machine with the newest engine that we know and nothing on it.
+fn empty_machine() -> Observed {
+    let drivers = ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"];
+    Observed {
+        engine: EngineFacts {
+            api: NEWEST,
+            os_type: "linux".to_owned(),
+            swarm: SwarmState::Manager,
+            network_drivers: drivers.map(str::to_owned).to_vec(),
+            ..EngineFacts::default()
+        },
+        ..Observed::default()
+    }
 }
 
 /// Adds the steps of a plan that runs after this one; what both have is done by the first.

@@ -98,8 +98,8 @@ pub struct MakeArgs {
     /// Do not build images, even if they are missing
     #[arg(long)]
     pub no_build: bool,
-    /// Pull images first: always, missing, never or policy (what the file says)
-    #[arg(long, value_name = "POLICY", value_parser = ["always", "missing", "never", "policy", "build"])]
+    /// Pull images: always, missing, never, or policy (what the file says)
+    #[arg(long, value_name = "POLICY", hide_possible_values = true, value_parser = ["always", "missing", "never", "policy", "build"])]
     pub pull: Option<String>,
     /// Make all containers anew
     #[arg(long, conflicts_with = "no_recreate")]
@@ -152,8 +152,15 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         arguments.no_deps,
         &arguments.make,
     )?;
-    let since = jiff::Timestamp::now();
     let session = Session::open(context, &opened.stack.project, "up").await?;
+    let stays =
+        !(arguments.detach || arguments.wait || goal == Goal::Created || context.global.dry_run);
+    // By the engine's clock, which need not be ours.
+    let since = if stays {
+        Some(session.live.engine().clock().await?)
+    } else {
+        None
+    };
     let how = How {
         named: &arguments.services,
         goal,
@@ -161,17 +168,15 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         timings: arguments.timings,
     };
     let made = make(context, &session, opened, &arguments.make, &how).await?;
-    if goal == Goal::Created || context.global.dry_run {
-        return Ok(Exit::Done);
-    }
-    if arguments.wait {
+    if arguments.wait && !context.global.dry_run {
         ready::wait(context, &session, &made, arguments.wait_timeout).await?;
-        return Ok(Exit::Done);
     }
-    if arguments.detach || made.opened.stack.services.is_empty() {
-        return Ok(Exit::Done);
+    match since {
+        Some(since) if !made.opened.stack.services.is_empty() => {
+            attach::follow(context, session, &made, &arguments, since).await
+        }
+        Some(_) | None => Ok(Exit::Done),
     }
-    attach::follow(context, session, &made, &arguments, since).await
 }
 
 /// How something is made.

@@ -1,6 +1,7 @@
 //! All tests that need neither root nor an engine, in one binary, so that it is linked once.
 
 mod apply;
+mod cli;
 mod corpus;
 mod cross;
 mod every_step;

@@ -74,12 +74,18 @@ fn one(line: &Line) -> String {
         tone,
     } = line;
     let mut text = format!(" {} {status}", title(id));
-    if !detail.is_empty() {
-        match tone {
-            Tone::Failed | Tone::Warning => text.push_str(": "),
-            Tone::Working | Tone::Done => text.push_str(" - "),
+    match tone {
+        // Why it failed is said in full when all is over.
+        Tone::Failed => {}
+        _ if detail.is_empty() => {}
+        Tone::Warning => {
+            text.push_str(": ");
+            text.push_str(detail);
         }
-        text.push_str(detail);
+        Tone::Working | Tone::Done => {
+            text.push_str(" - ");
+            text.push_str(detail);
+        }
     }
     text
 }
@@ -160,7 +166,7 @@ mod tests {
                 " Container lab-web-1 Started",
                 " Container lab-web-1 Waiting - until healthy",
                 " Container lab-web-1 Healthy",
-                " Shim shim-lan Error: the address is in use",
+                " Shim shim-lan Error",
                 " Taking back 1 step",
             ]
         );

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::EventsOptions;
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 
 use crate::model::mark;
 use crate::model::name::ProjectName;
-use crate::world::WorldError;
 use crate::world::engine::Engine;
 use crate::world::engine::error::refused;
+use crate::world::{ErrorKind, WorldError};
 
 /// One event of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +32,19 @@ impl Happening {
 }
 
 impl Engine {
+    /// What time it is for the engine.
+    pub async fn clock(&self) -> Result<Timestamp, WorldError> {
+        let act = "cannot ask the engine for the time";
+        let info = self
+            .docker()
+            .info()
+            .await
+            .map_err(|error| refused(act, error))?;
+        let text = info.system_time.unwrap_or_default();
+        text.parse()
+            .map_err(|error| WorldError::new(ErrorKind::Refused, act, error))
+    }
+
     /// The events of a project's containers, from a moment (seconds since 1970; none is now) to another one (none is
     /// never).
     pub fn happenings(
