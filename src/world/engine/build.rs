@@ -49,6 +49,11 @@ pub async fn build(
         Some(folder) => credential::all(folder).await,
         None => HashMap::new(),
     };
+    let mut options = options;
+    let arguments = options.buildargs.get_or_insert_default();
+    for (name, value) in engine.proxies() {
+        arguments.entry(name).or_insert(value);
+    }
     let mut output = Output::default();
     let mut answers = engine
         .patient()

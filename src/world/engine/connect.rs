@@ -275,7 +275,7 @@ pub struct Connection {
 
 /// Greets the engine and agrees on a version: one call. `pinned` is DOCKER_API_VERSION.
 pub async fn connect(endpoint: &Endpoint, pinned: Option<&str>) -> Result<Connection, WorldError> {
-    let act = || format!("cannot connect to the engine at {}", endpoint.url());
+    let act = || format!("cannot connect to the Docker daemon at {}", endpoint.url());
     let said = |error| refused(act(), error);
     let (docker, greeting) = match endpoint {
         Endpoint::Unix(path) => greet(wire::unix(path).map_err(said)?).await.map_err(said)?,

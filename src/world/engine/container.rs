@@ -19,9 +19,9 @@ use crate::world::engine::Engine;
 use crate::world::engine::body;
 use crate::world::engine::endpoint;
 use crate::world::engine::error::{is_name_conflict, refused, status};
-use crate::world::engine::existing::Located;
+use crate::world::engine::existing::{Located, Was};
 use crate::world::engine::owner::{self, Owner};
-use crate::world::engine::{archive, hook, network};
+use crate::world::engine::{archive, hook, network, proxy};
 use crate::world::{ErrorKind, Progress, WorldError};
 
 /// Takes a container to the step's state.
@@ -53,8 +53,9 @@ pub async fn change(
         )),
         (State::Present(_), State::Running(spec)) => doer.start(spec).await,
         (State::Running(spec), State::Present(_)) => doer.stop(spec).await,
-        (State::Present(spec) | State::Running(spec) | State::Parked(spec), State::Absent) => {
-            doer.remove(spec).await
+        (State::Running(spec), State::Absent) => doer.remove(spec, Was::Running).await,
+        (State::Present(spec) | State::Parked(spec), State::Absent) => {
+            doer.remove(spec, Was::Stopped).await
         }
         (State::Present(spec) | State::Running(spec), State::Parked(_)) => doer.park(spec).await,
         (State::Parked(spec), State::Present(_)) => doer.restore(spec).await.map(drop),
@@ -121,6 +122,7 @@ impl Doer<'_> {
         let act = || format!("cannot create container `{}`", spec.name);
         let internal = self.internal_networks(spec).await?;
         let mut making = body::making(spec, self.engine.api(), &internal)?;
+        proxy::add(&mut making.body.env, self.engine.proxies());
         body::inline_profiles(&mut making.body, &act())?;
         let mut options = CreateContainerOptionsBuilder::new().name(&spec.name);
         if let Some(platform) = &spec.config.platform {

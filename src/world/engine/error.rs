@@ -64,17 +64,19 @@ fn unreachable_engine(act: String, error: &hyper_util::client::legacy::Error) ->
                     "permission denied while trying to connect to the engine's socket",
                 )
                 .hint("run as root, or as a member of the group that owns the socket (`docker`)"),
-                _ => WorldError::new(
-                    ErrorKind::Unreachable,
-                    act,
-                    format!("{error}. Is the engine running?"),
-                )
-                .hint(START_ENGINE),
+                _ => WorldError::new(ErrorKind::Unreachable, act, without_number(error))
+                    .hint(START_ENGINE),
             };
         }
         cause = error.source();
     }
     WorldError::new(ErrorKind::Unreachable, act, error).hint(START_ENGINE)
+}
+
+/// The kernel's words without Rust's addition (`Connection refused (os error 111)`).
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn with_causes(error: &Error) -> String {
@@ -94,6 +96,13 @@ const NO_REGISTRY: &str = "the engine's host cannot reach the registry; without 
 
 /// A part of the engine's text, the kind of refusal that it is, and what can be done. The first that matches counts.
 const TEXTS: &[(&str, ErrorKind, Option<&str>)] = &[
+    (
+        "Client sent an HTTP request to an HTTPS server",
+        ErrorKind::Refused,
+        Some(
+            "this engine wants TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem",
+        ),
+    ),
     ("has active endpoints", ErrorKind::InUse, None),
     (
         "is in use by task",

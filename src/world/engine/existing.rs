@@ -49,6 +49,13 @@ impl Located {
     }
 }
 
+/// What a container did when the plan was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Was {
+    Running,
+    Stopped,
+}
+
 impl Doer<'_> {
     /// Stops it, if it is there and runs.
     pub async fn stop(&self, spec: &Spec) -> Result<(), WorldError> {
@@ -60,10 +67,12 @@ impl Doer<'_> {
 
     async fn stop_by(&self, id: &str, spec: &Spec) -> Result<(), WorldError> {
         for hook in pre_stop(spec) {
-            // A hook that fails must not keep a container from stopping.
-            if let Err(error) = hook::run(self.engine, id, name_of(spec), hook, self.progress).await
-            {
-                self.progress.warn(&error.to_string());
+            // A hook that fails must not keep a container from stopping; one that has ended already has no need of it.
+            match hook::run(self.engine, id, name_of(spec), hook, self.progress).await {
+                Err(error) if !error.said.contains("is not running") => {
+                    self.progress.warn(&error.to_string());
+                }
+                _ => {}
             }
         }
         let mut options = StopContainerOptionsBuilder::new();
@@ -80,13 +89,15 @@ impl Doer<'_> {
     }
 
     /// Stops and removes it; absent is success.
-    pub async fn remove(&self, spec: &Spec) -> Result<(), WorldError> {
+    pub async fn remove(&self, spec: &Spec, was: Was) -> Result<(), WorldError> {
         let volumes = match spec {
             Spec::Existing(existing) => existing.remove_volumes,
             // What this run made is taken back with the anonymous volumes that came with it.
             _ => true,
         };
-        let kill = stop_timeout(spec) == Some(0) && pre_stop(spec).is_empty();
+        // The removal kills what still runs, so without a grace period it is one call.
+        let kill =
+            was == Was::Stopped || stop_timeout(spec) == Some(0) && pre_stop(spec).is_empty();
         match spec {
             // An id can only mean the one container, so it is not looked at before.
             Spec::Existing(existing) => {

@@ -24,12 +24,14 @@ pub mod network;
 pub mod observe;
 pub mod old;
 pub mod owner;
+pub mod proxy;
 pub mod reference;
 pub mod talk;
 pub mod volume;
 pub mod watch;
 pub mod wire;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -211,6 +213,13 @@ impl Engine {
     /// The folder of the docker client's configuration.
     pub(in crate::world::engine) fn config_folder(&self) -> Option<&Path> {
         self.config_folder.as_deref()
+    }
+
+    /// The proxies that the docker client's configuration names for containers of this engine.
+    pub(in crate::world::engine) fn proxies(&self) -> BTreeMap<String, String> {
+        self.config_folder()
+            .map(|folder| proxy::variables(folder, &self.url()))
+            .unwrap_or_default()
     }
 
     /// The run's one subscription to the engine's events.

@@ -288,10 +288,15 @@ async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<()
     Ok(())
 }
 
-/// How often and how long it is waited for endpoints whose containers are gone already: the engine takes them down a
-/// moment later (seen up to 0.2 s at ten stops at once).
-const RETRIES: u32 = 10;
+/// How long is waited between two tries to remove a network whose endpoints are on their way out.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// How many tries there are for endpoints whose containers are gone already: the engine takes them down a moment later
+/// (seen up to 0.2 s at ten stops at once).
+const LOCAL_TRIES: u32 = 10;
+
+/// The same for the tasks of a swarm network, which another node may be taking down.
+const SWARM_TRIES: u32 = 100;
 
 async fn remove_by_id(engine: &Engine, name: &str, id: &str) -> Result<(), WorldError> {
     let act = || format!("cannot remove network `{name}`");
@@ -315,15 +320,16 @@ async fn remove_by_id(engine: &Engine, name: &str, id: &str) -> Result<(), World
         }
         let users = users(engine, id).await?;
         if !users.is_empty() {
-            return Err(WorldError::new(
-                ErrorKind::InUse,
-                act(),
-                format!("it is used by {}", users.join(", ")),
-            )
-            .hint("stop or disconnect them, then run `stack down` again"));
+            let said = format!("it is used by {}", users.join(", "));
+            return Err(WorldError::new(ErrorKind::InUse, act(), said)
+                .hint("stop or disconnect them, then run `stack down` again"));
         }
         tries += 1;
-        if tries > RETRIES {
+        let by_task = error.said.contains("in use by task");
+        if by_task && tries > SWARM_TRIES {
+            return Err(error);
+        }
+        if !by_task && tries > LOCAL_TRIES {
             return Err(WorldError::new(
                 ErrorKind::Fault,
                 act(),
