@@ -27,6 +27,9 @@ pub mod sysctl;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod topology;
+pub mod watch;
+mod wireless;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -102,7 +105,15 @@ impl Host {
     /// Its links, addresses, routes and settings as they are now.
     pub async fn facts(&self) -> Result<HostFacts, WorldError> {
         let act = "cannot read the host's links and routes";
-        let links = self.links().await?;
+        let mut links = self.links().await?;
+        let wireless = self
+            .namespace
+            .enter(wireless::indices)
+            .await
+            .map_err(|error| broken("cannot ask which links are wireless", &error))?;
+        for link in &mut links {
+            link.wireless = wireless.contains(&link.index);
+        }
         let names: BTreeMap<u32, String> = links
             .iter()
             .map(|link| (link.index, link.name.clone()))

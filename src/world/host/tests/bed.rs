@@ -348,3 +348,59 @@ fn settings() -> Vec<String> {
     lines.sort();
     lines
 }
+
+/// Goes through all acts of making and of removing `wanted`, and compares.
+pub async fn cut_off_anywhere(bed: &Bed, wanted: &Spec) {
+    let before = bed.picture().await;
+    bed.host.fuse.set(None, false);
+    bed.make(wanted).await.unwrap();
+    let up = bed.host.fuse.passed();
+    let with = bed.picture().await;
+    bed.host.fuse.set(None, false);
+    bed.remove(wanted).await.unwrap();
+    let down = bed.host.fuse.passed();
+    assert!(up > 0 && down > 0);
+    same(&bed.picture().await, &before, "removed");
+    for at in 0..up {
+        for dead in [false, true] {
+            for again in [false, true] {
+                let trace = format!("up, act {at}, dead {dead}, again {again}");
+                bed.host.fuse.set(Some(at), dead);
+                assert!(bed.make(wanted).await.is_err(), "{trace}");
+                bed.host.fuse.set(None, false);
+                if again {
+                    bed.make(wanted).await.unwrap();
+                    same(
+                        &unnumbered(bed.picture().await),
+                        &unnumbered(with.clone()),
+                        &trace,
+                    );
+                }
+                bed.remove(wanted).await.unwrap();
+                same(&bed.picture().await, &before, &trace);
+            }
+        }
+    }
+    for at in 0..down {
+        let trace = format!("down, act {at}");
+        bed.make(wanted).await.unwrap();
+        bed.host.fuse.set(Some(at), true);
+        assert!(bed.remove(wanted).await.is_err(), "{trace}");
+        bed.host.fuse.set(None, false);
+        bed.remove(wanted).await.unwrap();
+        same(&bed.picture().await, &before, &trace);
+    }
+}
+
+/// A picture without the indices of links, which are given once.
+pub fn unnumbered(picture: Vec<String>) -> Vec<String> {
+    picture
+        .into_iter()
+        .map(|line| match line.strip_prefix("LinkFact { index: ") {
+            Some(rest) => rest
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .to_owned(),
+            None => line,
+        })
+        .collect()
+}

@@ -3,6 +3,9 @@
 
 mod bed;
 mod lan;
+mod link;
+mod nat;
 mod probe;
 mod shim;
+mod views;
 mod ways;

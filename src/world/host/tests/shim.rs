@@ -11,7 +11,7 @@ use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimRoute, ShimSpec, Spec};
 use crate::world::ErrorKind;
 use crate::world::host::message;
 use crate::world::host::packet::{Claimed, PacketSocket, claimed};
-use crate::world::host::tests::bed::{Bed, Station, same};
+use crate::world::host::tests::bed::{Bed, Station, cut_off_anywhere, same, unnumbered};
 use crate::world::netns::Namespace;
 
 const BRIDGE: ShimKind = ShimKind::Macvlan(MacvlanMode::Bridge);
@@ -166,19 +166,6 @@ async fn a_shim_that_was_cut_off_anywhere_is_finished_or_undone() {
     assert_eq!(trail, Vec::<String>::new());
 }
 
-/// A picture without the indices of links, which are given once.
-fn unnumbered(picture: Vec<String>) -> Vec<String> {
-    picture
-        .into_iter()
-        .map(|line| match line.strip_prefix("LinkFact { index: ") {
-            Some(rest) => rest
-                .trim_start_matches(|c: char| c.is_ascii_digit())
-                .to_owned(),
-            None => line,
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn a_changed_shim_keeps_its_link_where_it_can() {
     let Some(bed) = Bed::new().await else { return };
@@ -309,5 +296,55 @@ async fn the_wire_hears_of_a_new_shim() {
     for address in wanted.addresses {
         let mac = wanted.mac.unwrap();
         assert!(heard.contains(&Claimed { address, mac }), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn an_ipvlan_shim_that_was_cut_off_anywhere_is_finished_or_undone() {
+    let Some(mut bed) = Bed::new().await else {
+        return;
+    };
+    bed.host.patience = Duration::from_millis(5);
+    let wanted = Spec::Shim(spec(ShimKind::Ipvlan(IpvlanMode::L2, IpvlanFlag::Bridge)));
+    match bed.make(&wanted).await {
+        Err(error) if error.kind == ErrorKind::Unsupported => {
+            println!("skipped: {error}");
+            return;
+        }
+        made => made.unwrap(),
+    }
+    bed.remove(&wanted).await.unwrap();
+    cut_off_anywhere(&bed, &wanted).await;
+}
+
+/// The newest ipvlan link sets the mode of all on its parent, so a shim of another mode is refused.
+#[tokio::test]
+async fn an_ipvlan_shim_never_turns_the_mode_of_its_siblings() {
+    let Some(bed) = Bed::new().await else { return };
+    let there = ShimKind::Ipvlan(IpvlanMode::L3, IpvlanFlag::Private);
+    let parent = bed.station().index("p0").await;
+    let sibling = message::make_child("other", parent, there, None);
+    match bed.station().make(sibling).await {
+        Err(error) if error.errno == Errno::EOPNOTSUPP => {
+            println!("skipped: this kernel has no ipvlan");
+            return;
+        }
+        made => made.unwrap(),
+    }
+    let before = bed.picture().await;
+    let l2 = ShimKind::Ipvlan(IpvlanMode::L2, IpvlanFlag::Bridge);
+    for kind in [l2, BRIDGE] {
+        let error = bed.make(&Spec::Shim(spec(kind))).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InUse);
+        same(&bed.picture().await, &before, "");
+    }
+    for mode in [IpvlanMode::L3, IpvlanMode::L3s] {
+        for flag in [IpvlanFlag::Bridge, IpvlanFlag::Private, IpvlanFlag::Vepa] {
+            let bed = Bed::new().await.unwrap();
+            let wanted = Spec::Shim(spec(ShimKind::Ipvlan(mode, flag)));
+            bed.make(&wanted).await.unwrap();
+            let id = ResourceId::new(Kind::Shim, "shim-lan");
+            assert_eq!(bed.observe().await[&id].spec, wanted);
+        }
     }
 }

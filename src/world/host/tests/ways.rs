@@ -8,7 +8,7 @@ use crate::plan::spec::{
     DoorSpec, Kind, PromiscuitySpec, ResourceId, RouteSpec, ShimKind, ShimSpec, Spec,
 };
 use crate::plan::step::State;
-use crate::world::host::tests::bed::{Bed, Station, same};
+use crate::world::host::tests::bed::{Bed, Station, cut_off_anywhere, same};
 use crate::world::netns::Namespace;
 
 const BRIDGE: ShimKind = ShimKind::Macvlan(MacvlanMode::Bridge);
@@ -68,45 +68,6 @@ fn has(bed: &Bed, addresses: &[&str]) {
     let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
     let mut all = bed.engine.addresses.lock().unwrap();
     all.insert("lab-web-1".to_owned(), addresses);
-}
-
-/// Goes through all acts of making and of removing `wanted`, and compares.
-async fn cut_off_anywhere(bed: &Bed, wanted: &Spec) {
-    let before = bed.picture().await;
-    bed.host.fuse.set(None, false);
-    bed.make(wanted).await.unwrap();
-    let up = bed.host.fuse.passed();
-    let with = bed.picture().await;
-    bed.host.fuse.set(None, false);
-    bed.remove(wanted).await.unwrap();
-    let down = bed.host.fuse.passed();
-    assert!(up > 0 && down > 0);
-    same(&bed.picture().await, &before, "removed");
-    for at in 0..up {
-        for dead in [false, true] {
-            for again in [false, true] {
-                let trace = format!("up, act {at}, dead {dead}, again {again}");
-                bed.host.fuse.set(Some(at), dead);
-                assert!(bed.make(wanted).await.is_err(), "{trace}");
-                bed.host.fuse.set(None, false);
-                if again {
-                    bed.make(wanted).await.unwrap();
-                    same(&bed.picture().await, &with, &trace);
-                }
-                bed.remove(wanted).await.unwrap();
-                same(&bed.picture().await, &before, &trace);
-            }
-        }
-    }
-    for at in 0..down {
-        let trace = format!("down, act {at}");
-        bed.make(wanted).await.unwrap();
-        bed.host.fuse.set(Some(at), true);
-        assert!(bed.remove(wanted).await.is_err(), "{trace}");
-        bed.host.fuse.set(None, false);
-        bed.remove(wanted).await.unwrap();
-        same(&bed.picture().await, &before, &trace);
-    }
 }
 
 #[tokio::test]
