@@ -5,7 +5,7 @@
 #
 #     engine.sh start NAME [--engine FOLDER] [-- DOCKERD-ARGUMENT…]    prints the folder of the bed
 #     engine.sh stop NAME            removes its containers, its processes, its namespaces and its folder
-#     engine.sh exec NAME COMMAND…   runs COMMAND in the namespaces of that host, with DOCKER_HOST set
+#     engine.sh exec NAME COMMAND…   runs COMMAND in the namespaces of that host, in this folder, with DOCKER_HOST set
 #     engine.sh kill NAME            kills dockerd and its containerd as a crash would; the namespaces stay
 #     engine.sh revive NAME          starts dockerd again on the same data
 #     engine.sh ls                   the beds that exist
@@ -56,12 +56,13 @@ alive() {
     esac
 }
 pid_of() { cat "$bed/$1.pid" 2>/dev/null || true; }
-inside() { nsenter --target "$(pid_of keeper)" --net --mount -- "$@"; }
+inside() { nsenter --target "$(pid_of keeper)" --net --mount --wdns="$PWD" -- "$@"; }
 
 # The first process of the bed: makes the mounts, then only keeps the namespaces. The mounts: the cgroup tree has to be
 # saved over the new sysfs, since dockerd does not start without it; /run is private, so that the lock of iptables,
 # the named namespaces and the sockets of containerd are this host's own; so is the folder where `stack` itself
-# may keep its records.
+# may keep its records. The name server is an address of this host that nobody listens on, so that no question for a name
+# leaves it.
 keeper() {
     cat <<END
 set -e
@@ -72,6 +73,7 @@ mount --move '$bed/cgroup' /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock /run/netns /var/lib/stack
 mount -t tmpfs tmpfs /var/lib/stack
+mount --bind '$bed/resolv.conf' "\$(readlink -f /etc/resolv.conf)"
 touch '$bed/ready'
 exec sleep infinity
 END
@@ -83,6 +85,8 @@ start_keeper() {
     # Addresses of links are there at once, not after two seconds of asking the wire: a host that was looked at before
     # and after does not change by itself.
     ip netns exec "$namespace" sysctl -q -w net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
+    ip -n "$namespace" address add 192.0.2.53/32 dev lo
+    echo "nameserver 192.0.2.53" >"$bed/resolv.conf"
     keeper >"$bed/keeper.sh"
     setsid nohup nsenter --net="/run/netns/$namespace" unshare --mount --propagation private sh "$bed/keeper.sh" \
         >"$bed/keeper.log" 2>&1 </dev/null &
