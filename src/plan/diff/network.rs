@@ -60,10 +60,14 @@ fn differences(spec: &NetworkSpec, found: &FoundNetwork) -> Vec<String> {
         .iter()
         .filter(|(key, value)| !left_out(key, value))
         .collect();
+    // A swarm gives every overlay its VXLAN numbers and shows them among the options.
+    let engines_own = |key: &String| {
+        key == "com.docker.network.driver.overlay.vxlanid_list" && !spec.options.contains_key(key)
+    };
     let there: BTreeSet<_> = is
         .options
         .iter()
-        .filter(|(key, value)| !left_out(key, value))
+        .filter(|(key, value)| !left_out(key, value) && !engines_own(key))
         .collect();
     if found.hash.is_some() && wanted != there || !wanted.is_subset(&there) {
         what.push("driver_opts");
