@@ -101,6 +101,14 @@ fn system_path() -> String {
     )
 }
 
+/// Whether a version as in `20.10.24` is of this major version or newer.
+pub fn is_at_least(version: &str, major: u32) -> bool {
+    let first = version.split('.').next();
+    first
+        .and_then(|number| number.parse::<u32>().ok())
+        .is_some_and(|number| number >= major)
+}
+
 /// What a command printed and how it ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -187,9 +195,12 @@ impl Bed {
             .arg(repository().join("examples/image.sh"))
             .env("DOCKER_HOST", bed.docker_host()))?
         .ok()?;
-        // The first container leaves traces that have nothing to do with any test (the default bridge gets its carrier
-        // and with it an IPv6 address), so it runs before the first comparison.
+        // The engine's first container and its first IPv6 network leave traces that nothing takes back (the default bridge
+        // gets its carrier and with it an IPv6 address; dockerd turns the host's IPv6 forwarding on), so they come before
+        // the first comparison.
         bed.docker("run --rm stack-lab true")?;
+        bed.docker("network create --ipv6 --subnet fd00:bed::/64 first")?;
+        bed.docker("network rm first")?;
         Ok(bed)
     }
 
@@ -200,11 +211,7 @@ impl Bed {
 
     /// Whether the engine is of this major version or newer.
     pub fn is_at_least(&self, major: u32) -> bool {
-        self.version
-            .split('.')
-            .next()
-            .and_then(|number| number.parse::<u32>().ok())
-            .is_some_and(|number| number >= major)
+        is_at_least(&self.version, major)
     }
 
     /// Where its data, its log and its socket are.
@@ -219,18 +226,24 @@ impl Bed {
 
     /// A command that will run on this host. It has two minutes.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = self.unlimited(OsStr::new("timeout"));
+        self.command_in(Path::new("/"), program)
+    }
+
+    fn command_in(&self, folder: &Path, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.unlimited(folder, OsStr::new("timeout"));
         command
             .args(["--signal=KILL", COMMAND_SECONDS])
             .arg(program);
         command
     }
 
-    fn unlimited(&self, program: &OsStr) -> Command {
+    fn unlimited(&self, folder: &Path, program: &OsStr) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={}", self.keeper))
-            .args(["--net", "--mount", "--"])
+            .args(["--net", "--mount"])
+            .arg(format!("--wdns={}", folder.display()))
+            .arg("--")
             .arg(program)
             .env("DOCKER_HOST", self.docker_host())
             .env("PATH", system_path());
@@ -263,18 +276,16 @@ impl Bed {
     /// Runs the `stack` that was built with these tests, in a folder.
     pub fn stack(&self, folder: &Path, words: &str) -> Result<Ran, Failure> {
         ran(self
-            .command(STACK)
-            .args(words.split_whitespace())
-            .current_dir(folder))
+            .command_in(folder, STACK)
+            .args(words.split_whitespace()))
     }
 
     /// Starts the `stack` that was built with these tests, for tests that interrupt or kill it: the child's process id
     /// is that of `stack`. Its output is to be read from the child.
     pub fn spawn_stack(&self, folder: &Path, words: &str) -> Result<Child, Failure> {
         Ok(self
-            .unlimited(OsStr::new(STACK))
+            .unlimited(folder, OsStr::new(STACK))
             .args(words.split_whitespace())
-            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bed::{Engine, Ran, ran};
+use crate::bed::{Engine, Ran, is_at_least, ran};
 use crate::runner::{Failure, repository};
 
 /// A guest that can be restored.
 pub struct Guest {
     /// `stack` without debug information, so that it fits on the guest's disk.
     binary: PathBuf,
+    version: String,
     /// The arguments that choose the engine.
     engine: Vec<PathBuf>,
     _folder: tempfile::TempDir,
@@ -20,6 +21,7 @@ pub struct Guest {
 impl Guest {
     /// Makes the guest if it is not there yet. The error is the reason to skip.
     pub fn find(engine: &Engine) -> Result<Guest, String> {
+        let version = engine.label().to_owned();
         let engine: Vec<PathBuf> = engine
             .folder()
             .into_iter()
@@ -47,9 +49,15 @@ impl Guest {
         .map_err(|failure| failure.to_string())?;
         Ok(Guest {
             binary,
+            version,
             engine,
             _folder: folder,
         })
+    }
+
+    /// Whether the engine is of this major version or newer.
+    pub fn is_at_least(&self, major: u32) -> bool {
+        is_at_least(&self.version, major)
     }
 
     /// Runs a shell script in a fresh guest, as root, with `stack` on PATH and these files beside it.

@@ -18,7 +18,7 @@ pub struct Host {
 
 /// What is asked of the host in one go; a line that starts with `==` names what follows. One shell instead of a process
 /// from here for each question: it is asked twice for every test.
-const QUESTIONS: &str = r#"
+pub const QUESTIONS: &str = r#"
 ask() { section=$1; shift; echo "== $section"; "$@" 2>/dev/null; }
 ask links ip -details -oneline link show
 ask addresses ip -oneline address show
@@ -47,7 +47,15 @@ echo "== end"
 impl Host {
     /// Looks at everything, in the namespaces of the process `keeper`.
     pub fn observe(bed: &Bed, keeper: u32) -> Result<Host, Failure> {
-        let text = bed.shell(QUESTIONS)?;
+        let mut host = Host::read(&bed.shell(QUESTIONS)?)?;
+        let mut processes = processes(keeper)?;
+        processes.sort();
+        host.sections.insert("processes", processes);
+        Ok(host)
+    }
+
+    /// Reads what the questions were answered with.
+    pub fn read(text: &str) -> Result<Host, Failure> {
         let mut sections: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let mut section = "";
         for line in text.lines() {
@@ -64,7 +72,6 @@ impl Host {
         if !sections.contains_key("end") {
             return Err("the questions about the host were cut off".into());
         }
-        sections.insert("processes", processes(keeper)?);
         for lines in sections.values_mut() {
             lines.sort();
         }

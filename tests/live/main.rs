@@ -14,7 +14,9 @@
 
 mod bed;
 mod engine;
+mod examples;
 mod guest;
+mod guest_examples;
 mod harness;
 mod host;
 mod place;
@@ -24,9 +26,14 @@ mod wire;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [harness::tests(), engine::tests()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let tests = [
+        harness::tests(),
+        engine::tests(),
+        examples::tests(),
+        guest_examples::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     runner::main(tests)
 }

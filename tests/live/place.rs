@@ -39,6 +39,11 @@ impl Place {
         }
     }
 
+    /// What to call it in a message.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Asks for a page, as in `web("10.0.0.5:80", "/")`. Each step has two seconds.
     pub fn web(&self, to: &str, path: &str) -> Result<Answer, Failure> {
         let to: SocketAddr = to
