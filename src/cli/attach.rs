@@ -2,6 +2,7 @@
 //! order of their start. A container that is started again is followed again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -15,6 +16,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::lines::{Lines, Style, Times};
 use crate::cli::logs::relay_since;
+use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
 use crate::cli::up::{Made, UpArgs};
 use crate::plan::diff::lifecycle::{Act, lifecycle};
@@ -51,7 +53,7 @@ pub async fn follow(
         .iter()
         .map(|container| short_name(container, project.as_str()))
         .collect();
-    println!("Attaching to {}", names.join(", "));
+    writeln!(std::io::stdout(), "Attaching to {}", names.join(", "))?;
     let lines = Lines::new(Style {
         colour: context.screen.output_colour && !arguments.no_color,
         prefix: !arguments.no_log_prefix,
@@ -64,18 +66,16 @@ pub async fn follow(
     match end {
         End::Over => Ok(Exit::Done),
         End::One(code) => {
-            eprintln!("Aborting on container exit...");
+            talk("Aborting on container exit...");
             stop(&session, made, arguments).await?;
-            Ok(
-                if arguments.exit_code_from.is_some() || arguments.abort_on_container_failure {
-                    Exit::of_container(code)
-                } else {
-                    Exit::Done
-                },
-            )
+            let code = match &arguments.exit_code_from {
+                Some(service) => code_of(engine, made, service).await?,
+                None => code,
+            };
+            Ok(Exit::of_container(code))
         }
         End::Asked => {
-            eprintln!("Gracefully Stopping... press Ctrl+C again to force");
+            talk("Gracefully Stopping... press Ctrl+C again to force");
             let mut again = wishes_to_stop()?;
             tokio::select! {
                 done = stop(&session, made, arguments) => done?,
@@ -164,11 +164,10 @@ async fn listen(
     }
     for (id, code) in codes {
         let name = names.get(id.as_str()).copied().unwrap_or(&id);
-        let service = containers.iter().find(|container| container.id == id);
-        if let Some(end) = end_of_one(arguments, service.map_or("", Listed::service), code) {
+        if let Some(end) = end_of_one(arguments, code) {
             return Ok(end);
         }
-        println!("{name} exited with code {code}");
+        writeln!(std::io::stdout(), "{name} exited with code {code}")?;
     }
     loop {
         if alive.is_empty() {
@@ -192,10 +191,9 @@ async fn listen(
                     "die" if alive.remove(&happening.id) => {
                         let code = happening.attribute("exitCode").parse().unwrap_or(0);
                         if let Some(name) = name {
-                            println!("{name} exited with code {code}");
+                            writeln!(std::io::stdout(), "{name} exited with code {code}")?;
                         }
-                        let service = happening.attribute(crate::model::mark::SERVICE);
-                        if let Some(end) = end_of_one(arguments, service, code) {
+                        if let Some(end) = end_of_one(arguments, code) {
                             return Ok(end);
                         }
                         ended.insert(happening.id);
@@ -226,15 +224,21 @@ fn exact(moment: Timestamp) -> String {
 }
 
 /// Whether the end of this container is the end of all.
-fn end_of_one(arguments: &UpArgs, service: &str, code: i64) -> Option<End> {
-    match &arguments.exit_code_from {
-        Some(wanted) if wanted == service => return Some(End::One(code)),
-        Some(_) => return arguments.abort_on_container_exit.then_some(End::One(code)),
-        None => {}
-    }
-    let ends =
-        arguments.abort_on_container_exit || (arguments.abort_on_container_failure && code != 0);
+fn end_of_one(arguments: &UpArgs, code: i64) -> Option<End> {
+    let ends = arguments.abort_on_container_exit
+        || arguments.exit_code_from.is_some()
+        || (arguments.abort_on_container_failure && code != 0);
     ends.then_some(End::One(code))
+}
+
+/// The exit code of the service that was named, after all have stopped.
+async fn code_of(engine: &Engine, made: &Made, service: &str) -> Result<i64, Failure> {
+    let containers = engine.list(Some(&made.opened.stack.project), true).await?;
+    let codes = containers
+        .iter()
+        .filter(|container| !container.is_one_off() && container.service() == service)
+        .map(Listed::exit_code);
+    Ok(codes.max().unwrap_or(0))
 }
 
 async fn stop(session: &Session<'_>, made: &Made, arguments: &UpArgs) -> Result<(), Failure> {
@@ -259,7 +263,7 @@ async fn kill(engine: &Engine, made: &Made) -> Result<(), Failure> {
     for done in join_all(kills).await {
         // One that ended by itself meanwhile needs no signal.
         if let Err(error) = done {
-            eprintln!("{error}");
+            talk(&format!("{error}"));
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::moment;
 use crate::cli::render::Renderer;
 use crate::cli::render::summary::{self, About};
+use crate::cli::render::talk;
 use crate::cli::render::words::title;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
@@ -248,7 +249,7 @@ impl<'a> Session<'a> {
             place: manner.place,
         };
         for line in summary::lines(&report, &about) {
-            eprintln!("{line}");
+            talk(&line);
         }
         Ok(report)
     }

@@ -10,6 +10,7 @@ use nix::unistd::Uid;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::{Global, ProgressMode};
 use crate::cli::render::{DRY_RUN, Renderer, Stream};
+use crate::cli::render::{mutter, talk};
 use crate::cli::screen::Screen;
 use crate::cli::settings::Settings;
 use crate::diagnostic::render::{Colour, text};
@@ -117,13 +118,13 @@ impl Context {
             Colour::Never
         };
         if !reading.diagnostics.is_empty() {
-            eprint!("{}", text(&reading.diagnostics, &reading.sources, colour));
+            mutter(&text(&reading.diagnostics, &reading.sources, colour));
         }
         match reading.diagnostics.count(Severity::Error) {
             0 => Ok(reading),
             1 => Err(Failure::Told(Exit::Refused)),
             count => {
-                eprintln!("{count} errors; nothing was changed");
+                talk(&format!("{count} errors; nothing was changed"));
                 Err(Failure::Told(Exit::Refused))
             }
         }
@@ -288,10 +289,10 @@ impl Opened {
             Colour::Never
         };
         if !all.is_empty() {
-            eprint!("{}", text(&all, &self.reading.sources, colour));
+            mutter(&text(&all, &self.reading.sources, colour));
         }
         if all.has_errors() {
-            eprintln!("nothing was changed");
+            talk("nothing was changed");
             return Err(Failure::Told(Exit::Refused));
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Session, outcome};
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::render::talk;
 use crate::model::mark;
 use crate::plan::diff::down::{DownOptions, down};
 use crate::plan::observed::Observed;
@@ -129,10 +130,10 @@ pub fn plan(
             .map(|found| found.name.as_str())
             .collect();
         if !orphans.is_empty() {
-            eprintln!(
+            talk(&format!(
                 "warning: Found orphan containers ([{}]) for this project: they stay; --remove-orphans takes them too",
                 orphans.join(" ")
-            );
+            ));
         }
     }
     let images: BTreeSet<String> = own()

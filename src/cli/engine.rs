@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use nix::unistd::Uid;
 
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::render::talk;
 use crate::world::private::ask;
 use crate::world::private::{Condition, Engine, EngineName, FOLDER_VARIABLE, Started, child};
 
@@ -133,9 +134,9 @@ fn start(engine: &Engine, programs: Vec<PathBuf>, arguments: Vec<String>) -> Out
         .collect::<std::io::Result<Vec<_>>>()?;
     let name = &engine.name;
     match engine.start(programs, arguments)? {
-        Started::New => eprintln!(" Engine {name} Started"),
-        Started::Again => eprintln!(" Engine {name} Restarted"),
-        Started::Already => eprintln!(" Engine {name} Running"),
+        Started::New => talk(&format!(" Engine {name} Started")),
+        Started::Again => talk(&format!(" Engine {name} Restarted")),
+        Started::Already => talk(&format!(" Engine {name} Running")),
     }
     writeln!(
         std::io::stdout(),
@@ -147,11 +148,14 @@ fn start(engine: &Engine, programs: Vec<PathBuf>, arguments: Vec<String>) -> Out
 
 fn stop(engine: &Engine) -> Result<(), Failure> {
     if !engine.folder.exists() {
-        eprintln!(" Engine {} No resource found to remove", engine.name);
+        talk(&format!(
+            " Engine {} No resource found to remove",
+            engine.name
+        ));
         return Ok(());
     }
     engine.stop()?;
-    eprintln!(" Engine {} Removed", engine.name);
+    talk(&format!(" Engine {} Removed", engine.name));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::make::{images as images_of, plan_failure};
 use crate::cli::moment;
+use crate::cli::render::talk;
 use crate::cli::table::Table;
 use crate::cli::values::Variable;
 use crate::file::active::Dependencies;
@@ -111,7 +112,7 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Outcome {
         .services
         .retain(|_, service| service.build.is_some());
     if opened.stack.services.is_empty() {
-        eprintln!("warning: No services to build");
+        talk("warning: No services to build");
         return Ok(Exit::Done);
     }
     let options = UpOptions {

@@ -182,7 +182,7 @@ fn event(happening: &Happening, as_json: bool) -> String {
     let own: BTreeMap<&String, &String> = happening
         .attributes
         .iter()
-        .filter(|(name, _)| !name.starts_with("com.docker.compose."))
+        .filter(|(name, _)| !name.starts_with("com.docker.compose.") && !name.starts_with("stack."))
         .collect();
     let moment = Timestamp::from_nanosecond(i128::from(happening.time))
         .map(|moment| moment.to_zoned_datetime(TimeZone::system()))

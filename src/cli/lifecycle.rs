@@ -1,7 +1,7 @@
 //! `stack start`, `stop`, `restart`, `pause`, `unpause`, `kill`, `rm`: what is done to containers that are there.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use clap::Args;
 use futures_util::future::join_all;
@@ -12,6 +12,7 @@ use crate::cli::containers::{Which, known, of_services};
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ready;
+use crate::cli::render::{mutter, talk};
 use crate::plan::diff::lifecycle::{Act, lifecycle};
 use crate::world::WorldError;
 use crate::world::engine::Engine;
@@ -287,7 +288,7 @@ async fn one(
             Ok(())
         }
         Err(error) => {
-            eprintln!(" Container {name} Error: {error}");
+            talk(&format!(" Container {name} Error: {error}"));
             Err(())
         }
     }
@@ -358,8 +359,7 @@ fn agreed(names: &[&str]) -> Result<bool, Failure> {
             "-f removes without asking",
         ));
     }
-    eprint!("? Going to remove {} (y/N) ", names.join(", "));
-    std::io::stderr().flush()?;
+    mutter(&format!("? Going to remove {} (y/N) ", names.join(", ")));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(

@@ -7,6 +7,7 @@ use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Session, outcome};
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
+use crate::cli::render::talk;
 use crate::cli::up::MakeArgs;
 use crate::file::active::Dependencies;
 use crate::model::mark;
@@ -251,11 +252,11 @@ fn tell_orphans(context: &Context, stack: &Stack, observed: &Observed, options: 
         .map(|found| found.name.as_str())
         .collect();
     if !names.is_empty() {
-        eprintln!(
+        talk(&format!(
             "warning: Found orphan containers ([{}]) for this project. If you removed or renamed this service in your \
              file, you can run this command with the --remove-orphans flag to clean it up.",
             names.join(" ")
-        );
+        ));
     }
 }
 

@@ -46,6 +46,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::global::{Global, ProgressMode};
+use crate::cli::render::talk;
 use crate::cli::settings::Settings;
 use crate::world::private::Engine as PrivateEngine;
 
@@ -153,14 +154,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure::OutputClosed) => Exit::Done.into(),
         Err(Failure::Said { text, hint }) => {
             if as_json {
-                eprintln!(
+                talk(&format!(
                     "{}",
                     serde_json::json!({"error": true, "message": text, "hint": hint})
-                );
+                ));
             } else {
-                eprintln!("error: {text}");
+                talk(&format!("error: {text}"));
                 if let Some(hint) = hint {
-                    eprintln!("hint: {hint}");
+                    talk(&format!("hint: {hint}"));
                 }
             }
             Exit::Refused.into()
@@ -174,12 +175,18 @@ fn dispatch(cli: Cli) -> Outcome {
         command,
         version: _,
     } = cli;
-    let settings = Settings::of_process();
+    let mut settings = Settings::of_process();
     match command {
         Command::Engine(arguments) => return engine::run(arguments),
         Command::Completion(arguments) => return completion::run(&arguments, Cli::command()),
         _ => {}
     }
+    let here = std::env::current_dir()?;
+    let folder = global
+        .project_directory
+        .as_ref()
+        .map_or(here.clone(), |folder| here.join(folder));
+    settings.fill_from_files(&global.env_files, &folder);
     global.fill(&settings)?;
     enter_private_engine(&mut global, &settings)?;
     let context = Context::new(global, settings)?;

@@ -15,6 +15,7 @@ use crate::cli::carry::{Manner, Session, outcome};
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::Goal;
+use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
 use crate::cli::terminal;
 use crate::cli::up::{How, MakeArgs, make};
@@ -250,7 +251,7 @@ impl Progress for Silent {
     fn tell(&self, _text: &str) {}
 
     fn warn(&self, text: &str) {
-        eprintln!("warning: {text}");
+        talk(&format!("warning: {text}"));
     }
 }
 

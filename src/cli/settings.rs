@@ -1,6 +1,11 @@
 //! Settings from the environment: every `COMPOSE_NAME` that Docker Compose knows, and `STACK_NAME`, which goes first.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostics;
+use crate::file::environment::{self, Assignments, Environment};
+use crate::source::Sources;
 
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +26,47 @@ impl Settings {
         Settings::new(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }))
+    }
+
+    /// Takes over what files of variables say of our settings, where the environment says nothing: `--env-file`, else
+    /// `COMPOSE_ENV_FILES`, else `.env` in this folder. What is wrong with such a file is told by the reader.
+    pub fn fill_from_files(&mut self, named: &[PathBuf], folder: &Path) {
+        if self.is_on("DISABLE_ENV_FILE") {
+            return;
+        }
+        let mut paths: Vec<PathBuf> = named.to_vec();
+        if paths.is_empty() {
+            paths = self
+                .list("ENV_FILES", ",")
+                .into_iter()
+                .map(PathBuf::from)
+                .collect();
+        }
+        if paths.is_empty() {
+            paths.push(PathBuf::from(".env"));
+        }
+        let mut environment = Environment::default();
+        for (name, value) in &self.variables {
+            environment.set(name, value);
+        }
+        let mut sources = Sources::default();
+        let (mut found, mut unheard) = (Assignments::default(), Diagnostics::default());
+        for path in paths {
+            let path = folder.join(path);
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            let name = path.display().to_string();
+            let source = sources.add(name, Some(path), text.into(), None);
+            environment::parse(&sources, source, &environment, &mut found, &mut unheard);
+        }
+        for (name, variable) in found.iter() {
+            if name.starts_with("COMPOSE_") || name.starts_with("STACK_") {
+                self.variables
+                    .entry(name.to_string())
+                    .or_insert_with(|| variable.value.to_string());
+            }
+        }
     }
 
     /// All of them.
@@ -92,5 +138,17 @@ mod tests {
     fn a_list_has_no_empty_items() {
         let some = settings(&[("COMPOSE_PROFILES", "x, y,")]);
         assert_eq!(some.list("PROFILES", ","), ["x", "y"]);
+    }
+
+    #[test]
+    fn a_file_of_variables_fills_only_what_the_environment_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "COMPOSE_ANSI=never\nCOMPOSE_PROFILES=file\nPATH=/nowhere\n";
+        std::fs::write(folder.path().join(".env"), text).unwrap();
+        let mut some = settings(&[("COMPOSE_PROFILES", "environment")]);
+        some.fill_from_files(&[], folder.path());
+        assert_eq!(some.get("ANSI"), Some("never"));
+        assert_eq!(some.get("PROFILES"), Some("environment"));
+        assert_eq!(some.variable("PATH"), None);
     }
 }

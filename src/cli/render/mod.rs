@@ -81,6 +81,21 @@ impl Listener for Renderer {
     }
 }
 
+/// One line of talk to standard error.
+pub fn talk(line: &str) {
+    say(Stream::Error, line);
+}
+
+/// The same without a line end: several lines that have theirs, or a question.
+pub fn mutter(text: &str) {
+    use std::io::Write;
+    let mut stream = std::io::stderr();
+    // As with progress: that nobody can read it is no reason to stop.
+    let _ = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush());
+}
+
 /// One line to a stream. Progress that nobody can read any more is no reason to stop what is being done.
 pub fn say(stream: Stream, line: &str) {
     use std::io::Write;
