@@ -25,6 +25,21 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// Whether the engine numbers processes as we do: an engine in a PID namespace of its own (rootless ones may be)
+    /// tells numbers that mean other processes here. Where the kernel does not let us look, they are taken to agree;
+    /// it then does not let us look at the processes either.
+    pub fn numbers_as_we_do(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let namespace = |process: &str| {
+            let file = std::fs::metadata(format!("/proc/{process}/ns/pid")).ok();
+            file.map(|file| (file.dev(), file.ino()))
+        };
+        let engine = namespace(&self.process.to_string());
+        engine.is_none() || engine == namespace("self")
+    }
+}
+
 /// Who listens on a unix socket, or why that cannot be told (another PID namespace, a socket nobody listens on).
 pub fn listener(socket: &Path) -> Result<Listener, String> {
     let stream =
@@ -131,6 +146,7 @@ mod tests {
         let found = listener(&socket).unwrap();
         assert_eq!(found.process, std::process::id() as i32);
         assert!(found.namespace().exists());
+        assert!(found.numbers_as_we_do());
     }
 
     #[test]

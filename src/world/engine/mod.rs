@@ -162,8 +162,11 @@ impl Engine {
             .collect())
     }
 
-    /// The first process of a running container, by the number that the engine's host knows it by.
+    /// The first process of a running container; none where the engine's number for it would mean another process here.
     pub async fn container_process(&self, container: &str) -> Result<Option<u32>, WorldError> {
+        if !self.numbers_processes_as_we_do() {
+            return Ok(None);
+        }
         let found = container::inspect(self, container).await?;
         let process = found.and_then(|found| found.state?.pid).unwrap_or(0);
         Ok(u32::try_from(process).ok().filter(|process| *process > 0))
@@ -201,6 +204,11 @@ impl Engine {
     /// The process of the engine (or of who listens for it), where it is on this machine.
     pub fn local_process(&self) -> Option<i32> {
         self.local().map(|listener| listener.process)
+    }
+
+    /// Whether the numbers of processes that the engine tells can be looked up in this machine's `/proc`.
+    pub fn numbers_processes_as_we_do(&self) -> bool {
+        self.local().is_some_and(Listener::numbers_as_we_do)
     }
 
     fn local(&self) -> Option<&Listener> {

@@ -304,6 +304,7 @@ fn dead_namespaces(
     details: &HashMap<String, ContainerInspectResponse>,
 ) -> HashMap<String, String> {
     let mut dead = HashMap::new();
+    let local = engine.numbers_processes_as_we_do();
     for container in found.iter().filter(|container| container.runs()) {
         let Some(owner) = owner_id(container) else {
             continue;
@@ -315,9 +316,9 @@ fn dead_namespaces(
         let found_owner = found.iter().find(|other| other.engine_id == owner);
         let alive = found_owner.is_some_and(|owner| {
             owner.runs()
-                && details.get(&owner.engine_id).is_some_and(|owner| {
-                    share_namespace(engine.local_process().is_some(), detail, owner)
-                })
+                && details
+                    .get(&owner.engine_id)
+                    .is_some_and(|owner| share_namespace(local, detail, owner))
         });
         if !alive {
             let name = found_owner.map_or_else(
