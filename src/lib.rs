@@ -18,6 +18,7 @@
 //! | [`file`] | YAML to model, or to diagnostics; the only place that names a YAML crate | see `plan`, ask the world |
 //! | [`plan`] | model × observed → plan; specs, steps, the graph (petgraph lives in `plan::graph` alone) | act, wait, read files |
 //! | [`world`] | the outside behind three verbs; bollard lives in `world::engine`, netlink in `world::host` alone | decide what should be |
+//! | [`doctor`] | rules over facts: what will bite | gather facts itself |
 //! | [`apply`] | walks a plan: ready queue, bounds, journal, rollback, events | know Docker or netlink |
 //! | [`cli`] | one file a command; the only place that prints, and that chooses a world | be imported |
 //!

@@ -48,6 +48,7 @@ Parts of it:
 
 Look around:
   ls         List projects
+  doctor     Tell what on this machine will bite
   images     List the images of the project
   port       Show where a port is published
   top        Show the processes in the containers

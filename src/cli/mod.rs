@@ -9,6 +9,7 @@ pub mod containers;
 pub mod context;
 pub mod cp;
 pub mod create;
+pub mod doctor;
 pub mod down;
 pub mod engine;
 pub mod exec;
@@ -82,6 +83,8 @@ enum Command {
     Ps(ps::PsArgs),
     /// List projects
     Ls(ls::LsArgs),
+    /// Tell what on this machine will bite
+    Doctor(doctor::DoctorArgs),
     /// Show the file as it is understood
     #[command(alias = "convert")]
     Config(config::ConfigArgs),
@@ -210,6 +213,7 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Plan(arguments) => plan::run(context, arguments).await,
         Command::Ps(arguments) => ps::run(context, arguments).await,
         Command::Ls(arguments) => ls::run(context, arguments).await,
+        Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Config(arguments) => config::run(context, &arguments),
         Command::Logs(arguments) => logs::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,

@@ -35,18 +35,6 @@ pub struct Finding {
     pub why: String,
     /// What mends it: a command where there is one, else a sentence.
     pub mend: Option<String>,
-    /// What `--fix` may do by itself: safe, and written to the journal so that it can be put back.
-    pub fix: Option<Fix>,
-}
-
-/// A repair that is safe to make without asking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fix {
-    /// Writes a kernel setting (`net.ipv4.ip_forward`).
-    Sysctl { name: String, value: String },
-    /// Brings a link up.
-    LinkUp { name: String },
 }
 
 impl Finding {
@@ -65,19 +53,12 @@ impl Finding {
             seen: seen.into(),
             why: why.into(),
             mend: None,
-            fix: None,
         }
     }
 
     /// The same finding with what mends it.
     pub fn mend(mut self, mend: impl Into<String>) -> Finding {
         self.mend = Some(mend.into());
-        self
-    }
-
-    /// The same finding with a repair that `--fix` may make.
-    pub fn fix(mut self, fix: Fix) -> Finding {
-        self.fix = Some(fix);
         self
     }
 }

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 /// Who may import whom, by the first word of the path below the crate. What is not listed imports nothing of ours.
 const MAY: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
+    ("doctor", &["model", "plan"]),
     (
         "cli",
         &[
             "apply",
             "diagnostic",
+            "doctor",
             "draw",
             "file",
             "lab",

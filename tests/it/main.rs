@@ -4,6 +4,7 @@ mod apply;
 mod cli;
 mod corpus;
 mod cross;
+mod doctor;
 mod every_step;
 mod examples;
 mod layers;

@@ -1,7 +1,7 @@
 //! The kernel: which kinds of links it makes, and the settings that decide whether packets go anywhere.
 
 use crate::doctor::facts::Facts;
-use crate::doctor::{Finding, Fix, Severity};
+use crate::doctor::{Finding, Severity};
 use crate::model::network::{Driver, Parent};
 use crate::model::stack::Stack;
 use crate::plan::machine::Support;
@@ -42,8 +42,7 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
                 "net.ipv4.ip_forward is 0",
                 "containers on bridges reach nothing outside, and published ports reach no container",
             )
-            .mend("sysctl -w net.ipv4.ip_forward=1")
-            .fix(Fix::Sysctl { name: "net.ipv4.ip_forward".to_owned(), value: "1".to_owned() }),
+            .mend("sysctl -w net.ipv4.ip_forward=1"),
         );
     }
     if facts.machine.sysctl("net.bridge.bridge-nf-call-iptables") == Some(1)

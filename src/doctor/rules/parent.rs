@@ -1,7 +1,7 @@
 //! Parents: the links that networks sit on.
 
 use crate::doctor::facts::Facts;
-use crate::doctor::{Finding, Fix, Severity};
+use crate::doctor::{Finding, Severity};
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::observed::{HostFacts, LinkFact};
@@ -126,8 +126,7 @@ fn look(link: &LinkFact, macvlan: bool, findings: &mut Vec<Finding>) {
                 "it is down",
                 "nothing on it works, and engines start containers on it without a word",
             )
-            .mend(format!("ip link set {name} up"))
-            .fix(Fix::LinkUp { name: name.clone() }),
+            .mend(format!("ip link set {name} up")),
         );
     } else if !link.carrier {
         findings.push(
