@@ -148,22 +148,38 @@ impl Diagnostic {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
+    /// How many more there were than are kept.
+    left_out: usize,
+    left_out_errors: bool,
 }
+
+/// How many diagnostics are kept: nobody reads a thousand, and a hostile file would have a million.
+const MOST: usize = 1_000;
 
 impl Diagnostics {
     /// Takes one in.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.all.push(diagnostic);
+        if self.is_full() {
+            self.left_out += 1;
+            self.left_out_errors |= diagnostic.severity == Severity::Error;
+        } else {
+            self.all.push(diagnostic);
+        }
     }
 
-    /// Takes all of another list in.
-    pub fn append(&mut self, other: Diagnostics) {
-        self.all.extend(other.all);
+    /// Whether further ones are only counted, so that none need be worded with care.
+    pub fn is_full(&self) -> bool {
+        self.all.len() >= MOST
+    }
+
+    /// How many there were beyond those that are kept.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
-        self.all.iter().any(|one| one.severity == Severity::Error)
+        self.left_out_errors || self.all.iter().any(|one| one.severity == Severity::Error)
     }
 
     /// How many there are of a severity.
@@ -214,8 +230,8 @@ impl Diagnostics {
 
 impl FromIterator<Diagnostic> for Diagnostics {
     fn from_iter<I: IntoIterator<Item = Diagnostic>>(all: I) -> Diagnostics {
-        Diagnostics {
-            all: all.into_iter().collect(),
-        }
+        let mut told = Diagnostics::default();
+        all.into_iter().for_each(|one| told.push(one));
+        told
     }
 }

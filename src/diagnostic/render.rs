@@ -20,6 +20,9 @@ pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: Colour) -> Str
         out.push_str(&one(diagnostic, sources, colour));
         out.push('\n');
     }
+    if diagnostics.left_out() > 0 {
+        let _ = writeln!(out, "and {} more", diagnostics.left_out());
+    }
     out
 }
 

@@ -8,6 +8,7 @@
 
 pub mod active;
 pub mod bind;
+pub mod config;
 pub mod consistency;
 pub mod cross;
 pub mod defaults;
@@ -28,6 +29,7 @@ pub mod render;
 pub mod request;
 pub mod resolve;
 pub mod scalar;
+pub mod schema;
 pub mod shape;
 pub mod short;
 pub mod template;

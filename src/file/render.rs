@@ -74,7 +74,74 @@ pub fn json(document: &Document) -> String {
 /// # Errors
 /// Where a number has no YAML form, which a value read from YAML always has.
 pub fn yaml(document: &Document) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(&value(document, Notation::Yaml))
+    yaml_text(&value(document, Notation::Yaml))
+}
+
+/// Any value as YAML, safe for readers of YAML 1.1 too: for them `yes`, `no`, `on`, `off`, `y` and `n` are booleans, so
+/// texts and keys that look so are quoted.
+///
+/// # Errors
+/// Where a number has no YAML form.
+pub fn yaml_text(value: &Json) -> Result<String, serde_yaml::Error> {
+    let written = serde_yaml::to_string(value)?;
+    let mut out = String::with_capacity(written.len());
+    // Lines of a block text (`|`) are content: those that are indented deeper than the key or item that opened it.
+    let mut block: Option<usize> = None;
+    for line in written.lines() {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if block.is_some_and(|least| indent >= least || line.trim().is_empty()) {
+            out.push_str(line);
+        } else {
+            let (quoted, opened) = quoted_line(line);
+            block = opened;
+            out.push_str(&quoted);
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+fn is_old_boolean(text: &str) -> bool {
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "y" | "n" | "yes" | "no" | "on" | "off"
+    )
+}
+
+/// A line with its key and value quoted where they look like booleans, and, where it opens a block text, the least
+/// indentation of that.
+fn quoted_line(line: &str) -> (String, Option<usize>) {
+    let mut rest = line.trim_start_matches(' ');
+    while let Some(after) = rest.strip_prefix("- ") {
+        rest = after.trim_start_matches(' ');
+    }
+    let head = line.get(..line.len() - rest.len()).unwrap_or("");
+    let (key, value) = match rest.split_once(": ") {
+        Some((key, value)) if !rest.starts_with(['"', '\'']) => (Some(key), value),
+        _ => match rest.strip_suffix(':') {
+            Some(key) => (Some(key), ""),
+            None => (None, rest),
+        },
+    };
+    let quote = |text: &str| {
+        if is_old_boolean(text) {
+            format!("'{text}'")
+        } else {
+            text.to_owned()
+        }
+    };
+    let least = if key.is_some() {
+        head.len() + 1
+    } else {
+        head.len().saturating_sub(1)
+    };
+    let opened = value.starts_with(['|', '>']).then_some(least);
+    let line = match key {
+        Some(key) if value.is_empty() => format!("{head}{}:", quote(key)),
+        Some(key) => format!("{head}{}: {}", quote(key), quote(value)),
+        None => format!("{head}{}", quote(value)),
+    };
+    (line, opened)
 }
 
 fn is_empty(value: &Json) -> bool {
@@ -196,5 +263,22 @@ pub fn plain(node: &Node) -> Json {
                 .map(|entry| (entry.key.to_string(), plain(&entry.node)))
                 .collect(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::yaml_text;
+
+    #[test]
+    fn what_looks_like_a_boolean_of_yaml_1_1_is_quoted_outside_block_texts() {
+        let value = serde_json::json!({"n": "yes", "list": ["off", {"a": "line\nno\n", "b": "on"}], "t": "x: y\nno"});
+        let text = yaml_text(&value).unwrap();
+        assert!(text.starts_with("'n': 'yes'\n"), "{text}");
+        assert!(
+            text.contains("b: 'on'\n") && text.contains("- 'off'\n"),
+            "{text}"
+        );
+        assert_eq!(crate::file::schema::json_of(&text), value);
     }
 }

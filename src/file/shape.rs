@@ -46,7 +46,7 @@ struct Shaper<'a> {
 }
 
 /// How many ports the short forms of a document may become: a range makes one for each of its numbers.
-const MOST_PORTS: usize = 500_000;
+const MOST_PORTS: usize = 100_000;
 
 impl Shaper<'_> {
     fn tell(&mut self, diagnostic: Diagnostic, path: &Path) {
@@ -741,7 +741,7 @@ impl Shaper<'_> {
                 self.wrong(&node, "a boolean or a mapping", path);
                 return None;
             }
-            (_, ShortForm::Under(_) | ShortForm::Mount | ShortForm::Device | ShortForm::Gpus) => {
+            (_, ShortForm::Under(_) | ShortForm::Mount | ShortForm::Device) => {
                 self.wrong(&node, "a string or a mapping", path);
                 return None;
             }
@@ -768,7 +768,7 @@ impl Shaper<'_> {
             ShortForm::Port => short::ports(&written),
             ShortForm::Mount => short::mount(&written).map(|node| vec![node]),
             ShortForm::Device => short::device(&written).map(|node| vec![node]),
-            ShortForm::Gpus | ShortForm::Switch => return None,
+            ShortForm::Switch => return None,
         };
         match made {
             Ok(all) => {
@@ -851,7 +851,9 @@ impl Shaper<'_> {
             Diagnostic::error("unknown-key", format!("unknown key `{key}` in {place}"))
                 .label(span, format!("additional properties '{key}' not allowed"));
         let names = shape.keys.iter().map(|known| known.name);
-        if let Some(near) = value::nearest(key, names) {
+        if self.told.is_full() {
+            // One among thousands is only counted.
+        } else if let Some(near) = value::nearest(key, names) {
             diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
         } else if let Some(below) = found_below(shape, key, 3) {
             diagnostic = diagnostic.hint(format!("`{key}` belongs under `{below}`"));

@@ -93,7 +93,7 @@ x-note: {kept: yes}
               port: 80
               expect: unreachable
             x-note:
-              kept: yes
+              kept: 'yes'
         "#]],
     );
 }
@@ -457,7 +457,7 @@ networks:
             image: nginx
             labels:
               x: '1'
-              y: '2'
+              'y': '2'
             logging:
               driver: json-file
             networks:

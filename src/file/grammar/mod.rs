@@ -176,8 +176,6 @@ pub enum ShortForm {
     Mount,
     /// `host[:container[:permissions]]`.
     Device,
-    /// `all`, which is a list of one request for all.
-    Gpus,
     /// A boolean: `true` is the mapping with nothing in it, `false` is none.
     Switch,
 }
