@@ -12,6 +12,7 @@ pub mod queue;
 pub mod report;
 pub mod status;
 mod undo;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -22,12 +23,13 @@ use tokio::time::Instant;
 
 use crate::apply::event::{Event, Listener, Subject, milestone_phrase};
 use crate::apply::journal::{Journal, Unfinished};
-use crate::apply::queue::{Missed, Need, Queue, QueueError, Task};
+use crate::apply::queue::{Missed, Queue};
 use crate::apply::report::{Failure, Outcome, Report, Skipped, Warning};
 use crate::apply::status::{Act, Status, Statuses};
+use crate::apply::walk::{Walk, queue_of};
 use crate::model::name::ProjectName;
-use crate::plan::spec::{Kind, ResourceId};
-use crate::plan::step::{Milestone, Plan, State, Step, StepIndex};
+use crate::plan::spec::ResourceId;
+use crate::plan::step::{Milestone, Plan, Step, StepIndex};
 use crate::world::{ErrorKind, Progress, World, WorldError};
 
 /// How a run is to behave.
@@ -158,56 +160,6 @@ impl<S: Stream<Item = ()> + Unpin> Signals<S> {
             self.stream = None;
         }
         std::future::pending().await
-    }
-}
-
-/// Steps that do not get in each other's way have slots of their own: a long pull does not hold up a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Host,
-    Fetch,
-    Engine,
-    /// Stopping is mostly waiting for processes to end, so more of it runs at once.
-    Stop,
-}
-
-impl Lane {
-    const ALL: [Lane; 4] = [Lane::Host, Lane::Fetch, Lane::Engine, Lane::Stop];
-
-    fn of(step: &Step) -> Lane {
-        match (step.id.kind, &step.before, &step.after) {
-            (Kind::Image, ..) => Lane::Fetch,
-            (Kind::Container, State::Running(_), State::Running(_)) => Lane::Engine,
-            (Kind::Container, State::Running(_) | State::Parked(_), _) => Lane::Stop,
-            (kind, ..) if kind.on_host() => Lane::Host,
-            (..) => Lane::Engine,
-        }
-    }
-
-    fn slots(self, parallel: usize) -> usize {
-        match self {
-            Lane::Host | Lane::Fetch | Lane::Engine => parallel.max(1),
-            Lane::Stop => parallel.max(1) * 4,
-        }
-    }
-}
-
-/// A rough guess of how long a step takes, in milliseconds on a quiet engine with 2 cores. It decides only which of
-/// several steps that may run is begun first.
-fn cost(step: &Step) -> u64 {
-    match (step.id.kind, step.verb()) {
-        (Kind::Image, "build") => 20_000,
-        (Kind::Image, _) => 5_000,
-        (Kind::Container, "run" | "start" | "restore" | "restart") => 250,
-        (Kind::Container, "stop" | "park") => 110,
-        (Kind::Container, _) => 20,
-        (Kind::Lan, _) => 60,
-        (Kind::Network, _) => 40,
-        (Kind::Endpoint, _) => 30,
-        (
-            Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route | Kind::Volume | Kind::Door,
-            _,
-        ) => 5,
     }
 }
 
@@ -371,7 +323,7 @@ impl<'a, W: World> Run<'a, W> {
             if end != End::Finished {
                 // Nothing waits for them any more, and a pull that is cut off leaves nothing to take back.
                 waits.clear();
-                if acts.len() == walk.running[Lane::Fetch as usize] {
+                if acts.len() == walk.fetching() {
                     break;
                 }
             }
@@ -582,91 +534,6 @@ impl<'a, W: World> Run<'a, W> {
             took: self.report.took,
         });
         self.report
-    }
-}
-
-/// Which steps run now and what is left, while a plan is walked.
-struct Walk {
-    running: [usize; Lane::ALL.len()],
-    /// Farewells that could run as soon as all others have succeeded.
-    held: Vec<StepIndex>,
-    /// Main steps that have not succeeded yet.
-    main: usize,
-}
-
-impl Walk {
-    fn new(plan: &Plan) -> Walk {
-        Walk {
-            running: [0; Lane::ALL.len()],
-            held: Vec::new(),
-            main: plan.steps.iter().filter(|step| !step.farewell).count(),
-        }
-    }
-
-    /// The next step to begin, if there is one and a slot for it. `settled` says that no milestone is waited for:
-    /// farewells cannot be taken back, so they begin only when nothing can fail any more.
-    fn next(
-        &mut self,
-        queue: &mut Queue<Milestone>,
-        plan: &Plan,
-        options: &Options,
-        settled: bool,
-    ) -> Option<StepIndex> {
-        let farewells = self.main == 0 && settled;
-        if farewells {
-            if let Some(index) = self.held.pop() {
-                self.running[Lane::of(&plan.steps[index.0]) as usize] += 1;
-                return Some(index);
-            }
-        }
-        for (place, lane) in Lane::ALL.into_iter().enumerate() {
-            while self.running[place] < lane.slots(options.parallel) {
-                let Some(index) = queue.ready(place).map(StepIndex) else {
-                    break;
-                };
-                if plan.steps[index.0].farewell && !farewells {
-                    self.held.push(index);
-                    continue;
-                }
-                self.running[place] += 1;
-                return Some(index);
-            }
-        }
-        None
-    }
-
-    /// The step does not run any more.
-    fn leave(&mut self, plan: &Plan, index: StepIndex) {
-        self.running[Lane::of(&plan.steps[index.0]) as usize] -= 1;
-    }
-
-    fn succeed(&mut self, plan: &Plan, index: StepIndex) {
-        if !plan.steps[index.0].farewell {
-            self.main -= 1;
-        }
-    }
-}
-
-/// The queue of all steps of a plan.
-fn queue_of(plan: &Plan) -> Result<Queue<Milestone>, QueueError> {
-    let tasks: Vec<Task> = plan.steps.iter().map(task).collect();
-    let needs: Vec<Need<Milestone>> = plan
-        .edges
-        .iter()
-        .map(|edge| Need {
-            from: edge.from.0,
-            to: edge.to.0,
-            milestone: edge.milestone,
-            optional: edge.optional,
-        })
-        .collect();
-    Queue::new(&tasks, &needs)
-}
-
-fn task(step: &Step) -> Task {
-    Task {
-        cost: cost(step),
-        lane: Lane::of(step) as usize,
     }
 }
 

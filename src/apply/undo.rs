@@ -13,7 +13,8 @@ use crate::apply::event::{Event, Subject};
 use crate::apply::queue::{Need, Queue};
 use crate::apply::report::{Failure, Leftover, Outcome, remedy};
 use crate::apply::status::{Act, Status};
-use crate::apply::{Ended, Lane, Run, Signals, Voice, task};
+use crate::apply::walk::{Lane, task};
+use crate::apply::{Ended, Run, Signals, Voice};
 use crate::plan::step::{Step, StepIndex, Undo};
 use crate::world::{ErrorKind, World, WorldError};
 

@@ -1,0 +1,150 @@
+//! Which step is begun next while a plan is walked: lanes with slots, farewells held back until nothing can fail any
+//! more, dearer steps first. It counts and chooses; it neither runs a step nor tells of one.
+
+use crate::apply::Options;
+use crate::apply::queue::{Need, Queue, QueueError, Task};
+use crate::plan::spec::Kind;
+use crate::plan::step::{Milestone, Plan, State, Step, StepIndex};
+
+/// Steps that do not get in each other's way have slots of their own: a long pull does not hold up a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Host,
+    Fetch,
+    Engine,
+    /// Stopping is mostly waiting for processes to end, so more of it runs at once.
+    Stop,
+}
+
+impl Lane {
+    pub(super) const ALL: [Lane; 4] = [Lane::Host, Lane::Fetch, Lane::Engine, Lane::Stop];
+
+    pub(super) fn of(step: &Step) -> Lane {
+        match (step.id.kind, &step.before, &step.after) {
+            (Kind::Image, ..) => Lane::Fetch,
+            (Kind::Container, State::Running(_), State::Running(_)) => Lane::Engine,
+            (Kind::Container, State::Running(_) | State::Parked(_), _) => Lane::Stop,
+            (kind, ..) if kind.on_host() => Lane::Host,
+            (..) => Lane::Engine,
+        }
+    }
+
+    pub(super) fn slots(self, parallel: usize) -> usize {
+        match self {
+            Lane::Host | Lane::Fetch | Lane::Engine => parallel.max(1),
+            Lane::Stop => parallel.max(1) * 4,
+        }
+    }
+}
+
+/// A rough guess of how long a step takes, in milliseconds on a quiet engine with 2 cores. It decides only which of
+/// several steps that may run is begun first.
+fn cost(step: &Step) -> u64 {
+    match (step.id.kind, step.verb()) {
+        (Kind::Image, "build") => 20_000,
+        (Kind::Image, _) => 5_000,
+        (Kind::Container, "run" | "start" | "restore" | "restart") => 250,
+        (Kind::Container, "stop" | "park") => 110,
+        (Kind::Container, _) => 20,
+        (Kind::Lan, _) => 60,
+        (Kind::Network, _) => 40,
+        (Kind::Endpoint, _) => 30,
+        (
+            Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route | Kind::Volume | Kind::Door,
+            _,
+        ) => 5,
+    }
+}
+
+/// Which steps run now and what is left, while a plan is walked.
+pub(super) struct Walk {
+    running: [usize; Lane::ALL.len()],
+    /// Farewells that could run as soon as all others have succeeded.
+    held: Vec<StepIndex>,
+    /// Main steps that have not succeeded yet.
+    main: usize,
+}
+
+impl Walk {
+    /// Before the first step.
+    pub(super) fn new(plan: &Plan) -> Walk {
+        Walk {
+            running: [0; Lane::ALL.len()],
+            held: Vec::new(),
+            main: plan.steps.iter().filter(|step| !step.farewell).count(),
+        }
+    }
+
+    /// The next step to begin, if there is one and a slot for it. `settled` says that no milestone is waited for:
+    /// farewells cannot be taken back, so they begin only when nothing can fail any more.
+    pub(super) fn next(
+        &mut self,
+        queue: &mut Queue<Milestone>,
+        plan: &Plan,
+        options: &Options,
+        settled: bool,
+    ) -> Option<StepIndex> {
+        let farewells = self.main == 0 && settled;
+        if farewells {
+            if let Some(index) = self.held.pop() {
+                self.running[Lane::of(&plan.steps[index.0]) as usize] += 1;
+                return Some(index);
+            }
+        }
+        for (place, lane) in Lane::ALL.into_iter().enumerate() {
+            while self.running[place] < lane.slots(options.parallel) {
+                let Some(index) = queue.ready(place).map(StepIndex) else {
+                    break;
+                };
+                if plan.steps[index.0].farewell && !farewells {
+                    self.held.push(index);
+                    continue;
+                }
+                self.running[place] += 1;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The step does not run any more.
+    pub(super) fn leave(&mut self, plan: &Plan, index: StepIndex) {
+        self.running[Lane::of(&plan.steps[index.0]) as usize] -= 1;
+    }
+
+    /// How many images are being fetched.
+    pub(super) fn fetching(&self) -> usize {
+        self.running[Lane::Fetch as usize]
+    }
+
+    /// The step has succeeded.
+    pub(super) fn succeed(&mut self, plan: &Plan, index: StepIndex) {
+        if !plan.steps[index.0].farewell {
+            self.main -= 1;
+        }
+    }
+}
+
+/// The queue of all steps of a plan.
+pub(super) fn queue_of(plan: &Plan) -> Result<Queue<Milestone>, QueueError> {
+    let tasks: Vec<Task> = plan.steps.iter().map(task).collect();
+    let needs: Vec<Need<Milestone>> = plan
+        .edges
+        .iter()
+        .map(|edge| Need {
+            from: edge.from.0,
+            to: edge.to.0,
+            milestone: edge.milestone,
+            optional: edge.optional,
+        })
+        .collect();
+    Queue::new(&tasks, &needs)
+}
+
+/// A step as the queue knows it.
+pub(super) fn task(step: &Step) -> Task {
+    Task {
+        cost: cost(step),
+        lane: Lane::of(step) as usize,
+    }
+}
