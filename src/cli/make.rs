@@ -271,6 +271,7 @@ pub fn plan_failure(error: &PlanError, opened: &Opened) -> Failure {
                 }
             }
         }
+        PlanError::AfterFarewell { .. } => {}
     }
     Failure::said(text)
 }

@@ -57,7 +57,8 @@ impl Draft {
         }
     }
 
-    /// The plan: steps in an order in which they could run one by one, farewells last.
+    /// The plan: steps in an order in which they could run one by one, farewells last. A main step that waits for a
+    /// farewell is refused, since a farewell waits for all main steps.
     pub fn finish(self, project: &ProjectName) -> Result<Plan, PlanError> {
         let Draft { steps, edges } = self;
         let farewells: Vec<bool> = steps.iter().map(|step| step.farewell).collect();
@@ -71,6 +72,17 @@ impl Draft {
             path.dedup();
             PlanError::Cycle(path)
         })?;
+        for edge in &edges {
+            if let (Some(from), Some(to)) = (steps.get(edge.from.0), steps.get(edge.to.0))
+                && from.farewell
+                && !to.farewell
+            {
+                return Err(PlanError::AfterFarewell {
+                    step: to.id.clone(),
+                    farewell: from.id.clone(),
+                });
+            }
+        }
         let last = |node: &&usize| farewells.get(**node).copied().unwrap_or(false);
         let order: Vec<usize> = order
             .iter()
@@ -104,5 +116,56 @@ impl Draft {
             steps,
             edges,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Draft;
+    use crate::plan::diff::PlanError;
+    use crate::plan::spec::{Kind, PromiscuitySpec, ResourceId, Spec};
+    use crate::plan::step::{Reason, State, Step, StepIndex, Undo};
+
+    fn flag(draft: &mut Draft, name: &str, farewell: bool) -> StepIndex {
+        let spec = Spec::Promiscuity(PromiscuitySpec {
+            link: name.parse().unwrap(),
+        });
+        draft.push(Step {
+            id: spec.id(),
+            before: State::Absent,
+            after: State::Present(Arc::new(spec)),
+            reason: Reason::Missing,
+            undo: Undo::Inverse,
+            farewell,
+        })
+    }
+
+    #[test]
+    fn a_main_step_never_waits_for_a_farewell() {
+        let project = "lab".parse().unwrap();
+        let mut draft = Draft::default();
+        let farewell = flag(&mut draft, "one", true);
+        let main = flag(&mut draft, "two", false);
+        draft.after(farewell, main);
+        assert_eq!(
+            draft.finish(&project),
+            Err(PlanError::AfterFarewell {
+                step: ResourceId::new(Kind::Promiscuity, "two"),
+                farewell: ResourceId::new(Kind::Promiscuity, "one"),
+            })
+        );
+        let mut draft = Draft::default();
+        let farewell = flag(&mut draft, "one", true);
+        let main = flag(&mut draft, "two", false);
+        draft.after(main, farewell);
+        let plan = draft.finish(&project).unwrap();
+        let order: Vec<&str> = plan
+            .steps
+            .iter()
+            .map(|step| step.id.name.as_str())
+            .collect();
+        assert_eq!(order, ["two", "one"]);
     }
 }

@@ -17,6 +17,12 @@ pub enum PlanError {
     /// Resources that wait for each other in a circle: a path that ends where it begins.
     #[error("dependency cycle detected: {}", path(.0))]
     Cycle(Vec<ResourceId>),
+    /// A step that may still fail waits for one that only runs when nothing can fail any more: it would never run.
+    #[error("{step} cannot wait for the farewell of {farewell}")]
+    AfterFarewell {
+        step: ResourceId,
+        farewell: ResourceId,
+    },
 }
 
 fn path(cycle: &[ResourceId]) -> String {
