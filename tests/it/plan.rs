@@ -583,3 +583,72 @@ fn a_part_of_the_stack_leaves_the_shim_of_the_whole_as_it_is() {
     .unwrap();
     assert_eq!(shown(&plan), "");
 }
+
+/// A network on a parent whose shim has one route for each container.
+fn lan_of_routes() -> Network {
+    let mut network = lan_network("lan");
+    network.ipam.pools[0].ip_range = None;
+    network
+}
+
+fn aliased(mut service: Service, network: &str, alias: &str) -> Service {
+    if let Connection::Networks(networks) = &mut service.connection {
+        networks[network].aliases.push(alias.into());
+    }
+    service
+}
+
+#[test]
+fn the_route_to_a_rewired_container_goes_before_it_is_cut_and_comes_when_it_is_connected() {
+    let web = || on(service("web"), &["lan"]);
+    let before = stack(vec![web()], vec![lan_of_routes()]);
+    let after = stack(vec![aliased(web(), "lan", "site")], vec![lan_of_routes()]);
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 remove route/shim-lab-lan/lab-web-1: changed: its container is connected anew
+            1 disconnect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 0
+            2 connect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 1
+            3 create route/shim-lab-lan/lab-web-1: changed: its container is connected anew after 0, 2
+        "#]],
+    );
+}
+
+#[test]
+fn the_route_to_a_container_rewired_elsewhere_stays() {
+    let web = || on(service("web"), &["lan", "back"]);
+    let networks = || vec![lan_of_routes(), network("back")];
+    let before = stack(vec![web()], networks());
+    let after = stack(vec![aliased(web(), "back", "site")], networks());
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 disconnect endpoint/lab-web-1/lab_back: changed: networks.lab_back
+            1 connect endpoint/lab-web-1/lab_back: changed: networks.lab_back after 0
+        "#]],
+    );
+}
+
+#[test]
+fn a_route_that_is_missing_waits_until_its_container_is_connected() {
+    let before = stack(vec![on(service("web"), &["back"])], vec![network("back")]);
+    let after = stack(
+        vec![on(service("web"), &["back", "lan"])],
+        vec![network("back"), lan_of_routes()],
+    );
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 create network/lab_lan: it is not there
+            1 connect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 0
+            2 create shim/shim-lab-lan: it is not there after 0
+            3 create route/shim-lab-lan/lab-web-1: it is not there after 1, 2
+        "#]],
+    );
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::plan::diff::container::{self, Fate};
-use crate::plan::diff::up::{Marks, Writer, as_container, own_containers};
+use crate::plan::diff::up::{Marks, Rewired, Writer, as_container, own_containers};
 use crate::plan::observed::FoundContainer;
 use crate::plan::spec::{
     AttachmentSpec, ContainerNetwork, ContainerSpec, EndpointSpec, Kind, ResourceId, Spec,
@@ -180,6 +180,7 @@ impl Writer<'_> {
         let mut cuts = Vec::new();
         for attachment in cut {
             let step = self.endpoint(id, attachment, false);
+            self.rewired_at(id, attachment).cuts.push(step);
             marks.first = marks.first.or(Some(step));
             self.leaving
                 .entry(attachment.network.clone())
@@ -189,6 +190,7 @@ impl Writer<'_> {
         }
         for attachment in make {
             let step = self.endpoint(id, attachment, true);
+            self.rewired_at(id, attachment).makes.push(step);
             for cut in &cuts {
                 self.draft.after(*cut, step);
             }
@@ -198,6 +200,11 @@ impl Writer<'_> {
             }
             marks.create = Some(step);
         }
+    }
+
+    fn rewired_at(&mut self, id: &ResourceId, attachment: &AttachmentSpec) -> &mut Rewired {
+        let endpoint = (id.name.clone(), attachment.network.clone());
+        self.rewired.entry(endpoint).or_default()
     }
 
     pub(super) fn endpoint(

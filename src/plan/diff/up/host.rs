@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::hash;
 use crate::plan::diff::container::Fate;
 use crate::plan::diff::up::removal::container_of;
-use crate::plan::diff::up::{Marks, Writer};
+use crate::plan::diff::up::{Marks, Rewired, Writer};
 use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::{Reason, State, StepIndex};
 
@@ -55,31 +55,38 @@ impl Writer<'_> {
                 // A mark in the kernel has room for the beginning of a hash only.
                 let differs = !hash::of(spec.as_ref()).starts_with(&found.hash);
                 let restarted = self.follows_a_restart(spec);
-                if !differs && found.damage.is_empty() && !restarted {
+                let ends = self.ends_of(&found.spec);
+                let rewired = !ends.is_empty() || !self.joined_by(spec).is_empty();
+                if !differs && found.damage.is_empty() && !restarted && !rewired {
                     return;
                 }
-                let what = match (differs, found.damage.is_empty()) {
-                    (true, _) => vec!["configuration".to_owned()],
-                    (false, false) => found.damage.clone(),
-                    (false, true) => vec!["its container starts anew".to_owned()],
+                let what = match (differs, found.damage.is_empty(), restarted) {
+                    (true, _, _) => vec!["configuration".to_owned()],
+                    (false, false, _) => found.damage.clone(),
+                    (false, true, true) => vec!["its container starts anew".to_owned()],
+                    (false, true, false) => vec!["its container is connected anew".to_owned()],
                 };
                 let before = State::Present(Arc::new(found.spec.clone()));
                 let after = State::Present(Arc::clone(spec));
                 let reason = Reason::Changed(what);
-                match self.stop_before(&found.spec) {
-                    // It goes before its container stops and comes when that has started, so that, taken back, it
-                    // finds the container as it was.
-                    Some(stop) => {
-                        let remove = self.draft.step(id, before, State::Absent, reason.clone());
-                        self.draft.after(remove, stop);
-                        let create = self.draft.step(id, State::Absent, after, reason);
-                        self.draft.after(remove, create);
-                        create
+                if ends.is_empty() {
+                    self.draft.step(id, before, after, reason)
+                } else {
+                    // It goes before its container stops or is cut off, and comes when that has started or is
+                    // connected, so that, taken back, it finds the container as it was.
+                    let remove = self.draft.step(id, before, State::Absent, reason.clone());
+                    for end in ends {
+                        self.draft.after(remove, end);
                     }
-                    None => self.draft.step(id, before, after, reason),
+                    let create = self.draft.step(id, State::Absent, after, reason);
+                    self.draft.after(remove, create);
+                    create
                 }
             }
         };
+        for joined in self.joined_by(spec) {
+            self.draft.after(joined, step);
+        }
         self.marks.insert(
             id.clone(),
             Marks {
@@ -90,9 +97,28 @@ impl Writer<'_> {
         );
     }
 
-    /// The step that stops or parks the container of a route or door.
-    fn stop_before(&self, spec: &Spec) -> Option<StepIndex> {
-        container_of(spec).and_then(|name| self.stop_of(name))
+    /// The steps that take away what a route or door leads to: they stop or park its container, or cut its endpoint.
+    fn ends_of(&self, spec: &Spec) -> Vec<StepIndex> {
+        let stop = container_of(spec).and_then(|name| self.stop_of(name));
+        let cuts = self.rewired_of(spec).map(|rewired| rewired.cuts.clone());
+        stop.into_iter().chain(cuts.unwrap_or_default()).collect()
+    }
+
+    /// The steps that connect the container of a route or door to the network that it is for.
+    fn joined_by(&self, spec: &Spec) -> Vec<StepIndex> {
+        let makes = self.rewired_of(spec).map(|rewired| rewired.makes.clone());
+        makes.unwrap_or_default()
+    }
+
+    fn rewired_of(&self, spec: &Spec) -> Option<&Rewired> {
+        let (container, network) = match spec {
+            Spec::Route(route) => (&route.container, &route.network),
+            Spec::Door(door) => (&door.container, &door.network),
+            Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) => return None,
+            Spec::Shim(_) | Spec::Volume(_) | Spec::Image(_) => return None,
+            Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => return None,
+        };
+        self.rewired.get(&(container.clone(), network.clone()))
     }
 
     /// Whether a route or door belongs to a container that gets another process, and perhaps another address.

@@ -73,6 +73,13 @@ struct Marks {
     start: Option<StepIndex>,
 }
 
+/// The steps of one endpoint by which its route and door order themselves.
+#[derive(Debug, Clone, Default)]
+struct Rewired {
+    cuts: Vec<StepIndex>,
+    makes: Vec<StepIndex>,
+}
+
 struct Writer<'a> {
     stack: &'a Stack,
     desired: &'a Desired,
@@ -92,6 +99,9 @@ struct Writer<'a> {
     stops: HashMap<String, StepIndex>,
     /// For each container that goes, by the engine's id: the step that discards it in the end.
     discards: HashMap<String, StepIndex>,
+    /// For each endpoint of a container that stays, by the container's name and the engine's name of the network: the
+    /// steps that cut and make it.
+    rewired: HashMap<(String, String), Rewired>,
     /// Steps that remove a network that is made anew, with its name.
     removed_networks: Vec<(StepIndex, String)>,
     /// Networks that are replaced, by the engine's name.
@@ -127,6 +137,7 @@ impl<'a> Writer<'a> {
             staying: BTreeMap::new(),
             stops: HashMap::new(),
             discards: HashMap::new(),
+            rewired: HashMap::new(),
             removed_networks: Vec::new(),
             replaced,
         };
