@@ -144,6 +144,22 @@ pub struct RouteFact {
     pub metric: u32,
 }
 
+/// The links in the network namespace of a running container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsideFacts {
+    /// The engine's name of the container.
+    pub container: String,
+    pub links: Vec<InsideLink>,
+}
+
+/// A link inside of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsideLink {
+    pub link: LinkFact,
+    /// The host's link that it is joined to: the other end of its pair, or the parent that it sits on.
+    pub outer: Option<String>,
+}
+
 /// A network of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundNetwork {

@@ -9,10 +9,11 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use crate::model::name::ProjectName;
-use crate::plan::observed::{Observed, Scope};
+use crate::plan::observed::{FoundContainer, InsideFacts, Observed, Scope};
 use crate::plan::spec::ResourceId;
 use crate::plan::step::{Milestone, Step};
 use crate::world::engine::Engine;
@@ -48,6 +49,29 @@ impl Live {
     /// The engine's host, or why it cannot be worked on from here.
     pub async fn host(&self) -> &Result<Host, String> {
         self.host.get_or_init(|| self.open_host()).await
+    }
+
+    /// The links inside of running containers, and what they are joined to on the host. A container that ends
+    /// meanwhile, and one whose namespace is the host's, is left out; so are all where the host may not be read.
+    pub async fn inside(
+        &self,
+        containers: &[&FoundContainer],
+    ) -> Result<Vec<InsideFacts>, WorldError> {
+        let Ok(host) = self.host().await else {
+            return Ok(Vec::new());
+        };
+        let look = containers.iter().map(|container| async {
+            let name = &container.name;
+            let Some(process) = self.engine.container_process(&container.engine_id).await? else {
+                return Ok::<_, WorldError>(None);
+            };
+            Ok(host.inside(process).await.ok().map(|links| InsideFacts {
+                container: name.clone(),
+                links,
+            }))
+        });
+        let found = try_join_all(look).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn open_host(&self) -> Result<Host, String> {

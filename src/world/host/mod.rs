@@ -9,6 +9,7 @@ mod birth;
 mod claim;
 mod error;
 pub mod fuse;
+mod inside;
 mod lan;
 pub mod ledger;
 mod link;
@@ -41,7 +42,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
 
 use crate::model::name::ProjectName;
-use crate::plan::observed::{FoundResource, HostFacts, LinkFact, Scope};
+use crate::plan::observed::{FoundResource, HostFacts, InsideLink, LinkFact, Scope};
 use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::{State, Step};
 use crate::world::host::error::{broken, refused};
@@ -204,6 +205,12 @@ impl Host {
             (State::Absent, None) => Ok(()),
             (State::Running(_) | State::Parked(_), _) => Err(misplaced(step)),
         }
+    }
+
+    /// The links in the network namespace of a process of this machine, each with the link of this host that it is
+    /// joined to.
+    pub async fn inside(&self, process: u32) -> Result<Vec<InsideLink>, WorldError> {
+        inside::links(self, process).await
     }
 
     async fn links(&self) -> Result<Vec<LinkFact>, WorldError> {
