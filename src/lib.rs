@@ -20,6 +20,7 @@
 //! | [`world`] | the outside behind three verbs; bollard lives in `world::engine`, netlink in `world::host` alone | decide what should be |
 //! | [`doctor`] | rules over facts: what will bite | gather facts itself |
 //! | [`apply`] | walks a plan: ready queue, bounds, journal, rollback, events | know Docker or netlink |
+//! | [`draw`] | pictures: one scene, from the file or from what was observed, written in each format | read, ask, print |
 //! | [`cli`] | one file a command; the only place that prints, and that chooses a world | be imported |
 //!
 //! Imports point down only; `tests/it/layers.rs` reads the `use` lines and holds them against this.
@@ -50,6 +51,7 @@ pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod doctor;
+pub mod draw;
 pub mod file;
 pub mod model;
 pub mod plan;

@@ -130,21 +130,28 @@ impl Context {
         }
     }
 
-    /// The project of a command that can do without the file. As in Compose, a project that is named and has no `-f`
-    /// is taken by its name alone.
-    pub fn target(&self) -> Result<Target, Failure> {
+    /// The project that is named, where there is nothing but its name. As in Compose, a project that is named and has
+    /// no `-f` is taken by its name alone.
+    pub fn named(&self) -> Result<Option<ProjectName>, Failure> {
         let named = self
             .global
             .project_name
             .clone()
             .or_else(|| self.settings.get("PROJECT_NAME").map(str::to_owned));
-        if let Some(name) = named
-            && self.global.files.is_empty()
-            && self.settings.get("FILE").is_none()
-        {
-            let project = name
-                .parse()
-                .map_err(|_| Failure::said(format!("invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number")))?;
+        match named {
+            Some(name) if self.global.files.is_empty() && self.settings.get("FILE").is_none() => {
+                let project = name
+                    .parse()
+                    .map_err(|_| Failure::said(format!("invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number")))?;
+                Ok(Some(project))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The project of a command that can do without the file.
+    pub fn target(&self) -> Result<Target, Failure> {
+        if let Some(project) = self.named()? {
             return Ok(Target {
                 project,
                 services: None,

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod exec;
 pub mod exit;
 pub mod global;
+pub mod graph;
 pub mod help;
 pub mod images;
 pub mod inspect;
@@ -85,6 +86,8 @@ enum Command {
     Ls(ls::LsArgs),
     /// Tell what on this machine will bite
     Doctor(doctor::DoctorArgs),
+    /// Draw networks, bridges, parents, shims and addresses
+    Graph(graph::GraphArgs),
     /// Show the file as it is understood
     #[command(alias = "convert")]
     Config(config::ConfigArgs),
@@ -214,6 +217,7 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Ps(arguments) => ps::run(context, arguments).await,
         Command::Ls(arguments) => ls::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
+        Command::Graph(arguments) => graph::run(context, arguments).await,
         Command::Config(arguments) => config::run(context, &arguments),
         Command::Logs(arguments) => logs::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,

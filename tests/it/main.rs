@@ -5,6 +5,7 @@ mod cli;
 mod corpus;
 mod cross;
 mod doctor;
+mod draw;
 mod every_step;
 mod examples;
 mod fuzz;
