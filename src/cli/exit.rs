@@ -7,6 +7,7 @@
 //! | 1 | refused: the command line, the file, the engine or the kernel; nothing is left half done |
 //! | 2 | `plan` only: there are changes |
 //! | 3 | failed on the way, and something is left (the last lines say what and how to remove it) |
+//! | 0–3 | `reach --probe`, `why --probe`, `check`: as it should be, not so, could not be asked, with warnings |
 //! | 130 | interrupted, and what was begun was taken back |
 
 use std::fmt;
@@ -24,6 +25,9 @@ pub enum Exit {
     Interrupted,
     /// A container's own code.
     Container(u8),
+    /// What `reach --probe`, `why --probe` and `check` found: 0 as it should be, 1 not so, 2 it could not be asked, 3 with
+    /// warnings.
+    Verdict(u8),
 }
 
 impl Exit {
@@ -43,7 +47,7 @@ impl Exit {
             Exit::Changes => 2,
             Exit::Partial => 3,
             Exit::Interrupted => 130,
-            Exit::Container(code) => code,
+            Exit::Container(code) | Exit::Verdict(code) => code,
         }
     }
 }

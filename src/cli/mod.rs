@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod carry;
+pub mod check;
 pub mod completion;
 pub mod config;
 pub mod containers;
@@ -27,11 +28,13 @@ pub mod make;
 pub mod moment;
 pub mod plan;
 pub mod ps;
+pub mod reach;
 pub mod ready;
 pub mod render;
 pub mod run;
 pub mod screen;
 pub mod settings;
+pub mod sight;
 pub mod signal;
 pub mod table;
 pub mod template;
@@ -39,6 +42,7 @@ pub mod terminal;
 pub mod up;
 pub mod values;
 pub mod version;
+pub mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,6 +84,12 @@ enum Command {
     Down(down::DownArgs),
     /// Show what `up` would do, and why
     Plan(plan::PlanArgs),
+    /// Who reaches whom: predicted, and asked for real
+    Reach(reach::ReachArgs),
+    /// The way from one to another, hop by hop, or what stands in it
+    Why(why::WhyArgs),
+    /// Run the checks of the file
+    Check(check::CheckArgs),
     /// List containers
     Ps(ps::PsArgs),
     /// List projects
@@ -214,6 +224,9 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Down(arguments) => down::run(context, arguments).await,
         Command::Plan(arguments) => plan::run(context, arguments).await,
+        Command::Reach(arguments) => reach::run(context, arguments).await,
+        Command::Why(arguments) => why::run(context, arguments).await,
+        Command::Check(arguments) => check::run(context, arguments).await,
         Command::Ps(arguments) => ps::run(context, arguments).await,
         Command::Ls(arguments) => ls::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,

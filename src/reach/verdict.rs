@@ -279,6 +279,9 @@ pub struct Obstacle {
     pub at: String,
     /// The least change of the file that would open it; empty where none would.
     pub remedy: String,
+    /// How it may fail as well: what another machine tells by ICMP it tells only so often (rule R2), and what is heard
+    /// of a neighbour's own question may fill the neighbour table (rule FH1).
+    pub also: Option<Failure>,
 }
 
 impl Obstacle {
@@ -297,6 +300,7 @@ impl Obstacle {
             card,
             at: at.into(),
             remedy: String::new(),
+            also: None,
         }
     }
 
@@ -315,7 +319,14 @@ impl Obstacle {
             card,
             at: at.into(),
             remedy: String::new(),
+            also: None,
         }
+    }
+
+    /// The same, which may show itself in another way too.
+    pub fn also(mut self, failure: Failure) -> Obstacle {
+        self.also = Some(failure);
+        self
     }
 
     /// The same with what would open it.

@@ -20,6 +20,7 @@ mod guest_examples;
 mod harness;
 mod host;
 mod place;
+mod reach;
 mod runner;
 mod wire;
 

@@ -158,6 +158,11 @@ fn unicast(scene: &Scene, node: NodeId) -> Vec<IpAddr> {
             addresses.extend(link.addresses.iter().map(|prefix| prefix.addr()));
         }
     }
+    // A link-local address means nothing without a link, and every link has one.
+    addresses.retain(|address| match address {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    });
     addresses.dedup();
     addresses
 }

@@ -28,6 +28,12 @@ pub fn listens(
     path: &mut Path,
 ) -> Result<(), Obstacle> {
     let name = &scene.nodes[node].name;
+    // The proxy's own sockets are in the host's table, and it may listen for IPv6 alone: they are no service.
+    if node == HOST
+        && let Some(obstacle) = publish::why_closed(scene, address, protocol, port)
+    {
+        return Err(obstacle);
+    }
     let mut unknown = true;
     let mut loopback = false;
     let mut known_names = vec![name.as_str()];
@@ -64,13 +70,13 @@ pub fn listens(
             return Ok(());
         }
     }
-    if node == HOST
-        && let Some(obstacle) = publish::why_closed(scene, address, protocol, port)
-    {
-        return Err(obstacle);
-    }
     let at = format!("{protocol} port {port} of `{name}`");
-    if unknown && scene.nodes[node].kind != NodeKind::Outside {
+    // Its own loopback address is not the host's, where the port is published.
+    let own_loopback = address.is_loopback() && node != HOST;
+    if own_loopback {
+        path.at_most(Confidence::Medium);
+    }
+    if unknown && !own_loopback && scene.nodes[node].kind != NodeKind::Outside {
         let fact = format!("whether anything listens on {at}");
         return Err(
             Obstacle::depends(&LISTENER, Stage::Listener, Code::NoListener, fact, at)

@@ -143,7 +143,7 @@ fn there(
         }
         let route = scene
             .route(at, packet.destination)
-            .ok_or_else(|| missing_route(scene, at, packet.destination))?;
+            .ok_or_else(|| told_from_afar(missing_route(scene, at, packet.destination), came))?;
         let link = &scene.nodes[at].links[route.link];
         if came.is_none() {
             packet.source = Some(source_of(scene, at, route, link, &packet)?);
@@ -164,7 +164,8 @@ fn there(
             node: at,
             link: route.link,
         };
-        let to = deliver(scene, from, next, packet.destination, path)?;
+        let to = deliver(scene, from, next, packet.destination, path)
+            .map_err(|obstacle| told_from_afar(obstacle, came))?;
         at = to.node;
         came = Some(to.link);
     }
@@ -175,6 +176,21 @@ fn there(
         Failure::Timeout,
         "a loop of routes",
     ))
+}
+
+/// Rule R2: what a forwarding namespace has to tell comes by ICMP, and not every time.
+fn told_from_afar(mut obstacle: Obstacle, came: Option<usize>) -> Obstacle {
+    let told = matches!(
+        obstacle.verdict,
+        Verdict::Fail(Failure::NoRoute | Failure::HostUnreachable)
+    );
+    if came.is_some() && told {
+        obstacle.also = Some(Failure::Timeout);
+        if obstacle.code == Code::NoDefaultRoute {
+            obstacle.card = &host::AFAR;
+        }
+    }
+    obstacle
 }
 
 fn note_arrival(scene: &Scene, start: NodeId, at: NodeId, came: Option<usize>, path: &mut Path) {
@@ -270,12 +286,21 @@ fn taken_by_engine(
                 port: Some(publication.target),
                 what: Translation::Destination,
             });
-            let source = packet.source.unwrap_or(packet.destination);
+            // The kernel chooses the source before it translates: for an address of its own that very address. From
+            // 127.0.0.1 nothing can be sent to a bridge, so there the source is translated too.
+            let asked = packet.source.unwrap_or(packet.destination);
+            let source = if asked.is_loopback() {
+                let route = scene.route(HOST, to).and_then(|route| route.source);
+                route.unwrap_or(asked)
+            } else {
+                asked
+            };
             packet.rewrites.push(Rewrite {
                 at: HOST,
-                before: (source, packet.destination),
+                before: (asked, packet.destination),
                 after: (source, to),
             });
+            packet.source = Some(source);
             packet.destination = to;
             packet.port = Some(publication.target);
             packet.translated = true;
@@ -345,15 +370,10 @@ fn publishes(scene: &Scene, container: &str, port: u16) -> bool {
         .publications
         .iter()
         .any(|publication| publication.container == container && publication.target == port);
-    let routed = scene.containers.get(container).is_some_and(|tenant| {
-        tenant
-            .declared
-            .iter()
-            .any(|(declared, _)| *declared == port)
-    }) && scene
+    let routed = scene
         .unpublished
         .iter()
-        .any(|wish| wish.container == container);
+        .any(|wish| wish.container == container && wish.target == port);
     translated || routed
 }
 
@@ -629,6 +649,9 @@ fn back(scene: &Scene, start: NodeId, arrival: &Arrival, path: &mut Path) -> Res
             if at != start {
                 break;
             }
+            if !rewrites.is_empty() {
+                return Err(around_the_host(scene, arrival, destination));
+            }
             path.hops.push(Hop::Answered {
                 at: scene.nodes[arrival.node].name.clone(),
                 to: destination,
@@ -654,6 +677,22 @@ fn back(scene: &Scene, start: NodeId, arrival: &Arrival, path: &mut Path) -> Res
     Err(lost(scene, at, destination, None))
 }
 
+/// The answer takes a shorter way than the question and misses the host that translated it: the client gets it from an
+/// address that it never asked, and throws it away.
+fn around_the_host(scene: &Scene, arrival: &Arrival, to: IpAddr) -> Obstacle {
+    let node = &scene.nodes[arrival.node].name;
+    Obstacle::fail(
+        &host::AROUND,
+        Stage::Return,
+        Code::NoReturnRoute,
+        Failure::Timeout,
+        format!("the answer of `{node}` to {}", shown(to)),
+    )
+    .remedy(format!(
+        "ask `{node}` at its own address on the network that both have, or take it off that network"
+    ))
+}
+
 /// The answer does not come back: the client hears nothing.
 fn lost(scene: &Scene, at: NodeId, to: IpAddr, why: Option<Obstacle>) -> Obstacle {
     let node = &scene.nodes[at].name;
@@ -675,6 +714,7 @@ fn lost(scene: &Scene, at: NodeId, to: IpAddr, why: Option<Obstacle>) -> Obstacl
     };
     if let Verdict::Fail(_) = obstacle.verdict {
         obstacle.verdict = Verdict::Fail(Failure::Timeout);
+        obstacle.also = None;
     }
     obstacle.stage = Stage::Return;
     obstacle.at = format!("the answer of `{node}` to {}: {}", shown(to), obstacle.at);

@@ -31,6 +31,20 @@ pub const ROUTE: Card = Card {
     source: "ip-route(8); net/ipv4/route.c",
 };
 
+pub const AFAR: Card = Card {
+    id: "R2",
+    title: "a router without a route says so, but not every time",
+    text: "A machine that forwards and has no route answers with ICMP `network unreachable`, and with `host unreachable` when nobody on the last link has the address. The kernel sends such messages to one address only about once a second, so of many attempts at once most hear nothing and time out.",
+    source: "net/ipv4/icmp.c icmp_ratelimit; measured: two of five attempts were told",
+};
+
+pub const AROUND: Card = Card {
+    id: "R3",
+    title: "an answer must come back the way the question went",
+    text: "A published port is translated at the host, and only the host can translate the answer back. A container that also has a link on the asker's own network answers there directly, from an address the asker never asked, and the asker drops it.",
+    source: "measured on 20.10 and 28: a container on a bridge and on macvlan, asked from the LAN at the host's address",
+};
+
 pub const FAMILY: Card = Card {
     id: "V1",
     title: "no address of a family, no traffic of that family",
@@ -68,7 +82,7 @@ pub const OUTSIDE: Card = Card {
 
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
-    &H1, &H3, &H4, &ROUTE, &FAMILY, &DOWN, &LISTENER, &NOBODY, &OUTSIDE,
+    &H1, &H3, &H4, &ROUTE, &AFAR, &AROUND, &FAMILY, &DOWN, &LISTENER, &NOBODY, &OUTSIDE,
 ];
 
 /// A namespace that has no route to an address.

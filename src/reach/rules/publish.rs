@@ -33,14 +33,14 @@ pub const P4: Card = Card {
 pub const P5: Card = Card {
     id: "P5",
     title: "a container reaches a published port through the host's address, its own too",
-    text: "Back into the bridge it came from, a packet cannot just be translated: the engine's proxy takes the connection; without the proxy the bridge is made to send it back (hairpin).",
+    text: "Back into the bridge it came from, a packet cannot just be translated: the engine's proxy takes the connection; without the proxy the bridge is made to send it back (hairpin), which inter-container communication off forbids.",
     source: "moby TestAccessPublishedPortFromCtr; measured on 20.10 and 28",
 };
 
 pub const P6: Card = Card {
     id: "P6",
     title: "a published port leads from one bridge network into another",
-    text: "Networks are kept apart, but the host's address is open to both: through the published port, taken by the engine's proxy, a container reaches one of another network.",
+    text: "Networks are kept apart, but the host's address is open to both: through the published port, taken by the engine's proxy, a container reaches one of another network. Without the proxy it does not: translated or not, packets between bridges are dropped.",
     source: "moby TestAccessToPublishedPort; measured on 20.10 and 28",
 };
 

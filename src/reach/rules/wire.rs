@@ -299,14 +299,20 @@ fn through_the_switch(
     } else {
         from
     };
-    Err(Obstacle::fail(
+    let obstacle = Obstacle::fail(
         &SWITCH,
         Stage::Link,
         Code::SwitchDropsUnknown,
         failure,
         format!("the switch, for frames to `{}`", child.name),
     )
-    .remedy("use `driver: ipvlan`, or let the switch's port accept unknown addresses"))
+    .remedy("use `driver: ipvlan`, or let the switch's port accept unknown addresses");
+    // Where the other one has just asked for the child, its question told the child who it is.
+    Err(if failure == Failure::HostUnreachable {
+        obstacle.also(Failure::Timeout)
+    } else {
+        obstacle
+    })
 }
 
 fn no_answer(to: End) -> Obstacle {

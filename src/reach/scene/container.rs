@@ -572,6 +572,7 @@ fn unpublished(draft: &mut Draft, container: &str, port: &PublishedPort, why: Wh
             container: container.to_owned(),
             protocol: port.protocol,
             host_port: published.first,
+            target: port.target,
             why,
         });
     }

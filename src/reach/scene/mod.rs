@@ -230,6 +230,8 @@ pub struct Unpublished {
     pub container: String,
     pub protocol: Protocol,
     pub host_port: u16,
+    /// The port inside the container.
+    pub target: u16,
     pub why: WhyUnpublished,
 }
 

@@ -283,9 +283,11 @@ pub fn pools(draft: &Draft, spec: &NetworkSpec, number: u8) -> Vec<PoolSpec> {
 }
 
 fn first_address(subnet: IpNet) -> Option<IpAddr> {
+    // `hosts` leaves the network address out for IPv4 only; of a /31, /127 or a single address both ends are stations.
+    let all = subnet.max_prefix_len() - subnet.prefix_len() < 2;
     subnet
         .hosts()
-        .find(|address| *address != subnet.network() || subnet.prefix_len() > 30)
+        .find(|address| all || *address != subnet.network())
 }
 
 /// What a container's link is to the network.

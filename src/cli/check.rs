@@ -1,0 +1,173 @@
+//! `stack check`.
+
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::lifecycle::{self, RestartArgs, StartArgs, StopArgs};
+use crate::cli::sight::{Sight, Standing};
+use crate::model::check::{Check, Disturbance};
+use crate::reach::check::{self, Bench, Ending};
+use crate::reach::compare::Compared;
+use crate::world::live::Live;
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit code: 0 all passed, 1 one failed, 2 one could not be asked or there is none, 3 only warnings.
+
+Examples:
+  stack check                       all checks of the file, in their order
+  stack check --list                what would be asked
+  stack check --format junit        for a CI system
+  stack check --must-fail-untouched  a check that passes before anything was done proves nothing"
+)]
+pub struct CheckArgs {
+    /// Names of checks (default: all)
+    #[arg(value_name = "CHECK")]
+    pub names: Vec<String>,
+    /// Show the checks and run none
+    #[arg(long)]
+    pub list: bool,
+    /// Succeed only where no check passes
+    #[arg(long)]
+    pub must_fail_untouched: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: CheckFormat,
+}
+
+/// How the results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
+    Junit,
+}
+
+/// Runs the checks.
+pub async fn run(context: &Context, arguments: CheckArgs) -> Outcome {
+    let sight = Sight::open(context)?;
+    let all = &sight.opened.stack.checks;
+    for name in &arguments.names {
+        if !all.iter().any(|check| check.name == *name) {
+            return Err(Failure::said(format!("no check is called `{name}`")));
+        }
+    }
+    let checks: Vec<Check> = all
+        .iter()
+        .filter(|check| arguments.names.is_empty() || arguments.names.contains(&check.name))
+        .cloned()
+        .collect();
+    if arguments.list {
+        let mut text = String::new();
+        for check in &checks {
+            text.push_str(&format!(
+                "{}: {}\n",
+                check.name,
+                check::question_text(check)
+            ));
+        }
+        std::io::stdout().write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    if checks.is_empty() {
+        return Err(Failure::with_hint(
+            "the file has no `checks:`",
+            "see `stack reach` for what is predicted without any",
+        ));
+    }
+    let live = context.live().await?;
+    let mut bench = LiveBench {
+        context,
+        sight: &sight,
+        live: &live,
+        standing: None,
+    };
+    let outcomes = check::run(&checks, &mut bench).await;
+    let text = match arguments.format {
+        CheckFormat::Text => check::text(&outcomes),
+        CheckFormat::Json => format!("{:#}\n", check::json(&outcomes)),
+        CheckFormat::Junit => check::junit(&outcomes, sight.opened.stack.project.as_str()),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    if arguments.must_fail_untouched {
+        let passes = check::passes_untouched(&outcomes);
+        let broken = outcomes
+            .iter()
+            .any(|outcome| outcome.ending == Ending::Broken);
+        for name in &passes {
+            eprintln!("`{name}` passes although nothing was done");
+        }
+        return Ok(Exit::Verdict(match (passes.is_empty(), broken) {
+            (true, false) => 0,
+            (false, _) => 1,
+            (true, true) => 2,
+        }));
+    }
+    Ok(Exit::Verdict(check::code(&outcomes)))
+}
+
+/// Asks the running stack. It is looked at again after each disturbance, since addresses may be others then.
+struct LiveBench<'a> {
+    context: &'a Context,
+    sight: &'a Sight,
+    live: &'a Live,
+    standing: Option<Standing>,
+}
+
+impl Bench for LiveBench<'_> {
+    async fn ask(&mut self, check: &Check) -> Result<Vec<Compared>, String> {
+        let standing = match self.standing.take() {
+            // A check that waits for something waits for a change.
+            Some(standing) if check.within.is_none() => standing,
+            Some(_) | None => self.sight.standing(self.live).await.map_err(said)?,
+        };
+        let questions = check::questions(&standing.scene, check)?;
+        let cells = standing.compared(questions).await;
+        self.standing = Some(standing);
+        Ok(cells)
+    }
+
+    async fn disturb(&mut self, disturbance: &Disturbance) -> Result<(), String> {
+        self.standing = None;
+        let done = match disturbance {
+            Disturbance::Restart(service) => {
+                let wish = RestartArgs {
+                    services: vec![service.clone()],
+                    timeout: None,
+                    no_deps: false,
+                };
+                lifecycle::restart(self.context, wish).await
+            }
+            Disturbance::Stop(service) => {
+                let wish = StopArgs {
+                    services: vec![service.clone()],
+                    timeout: None,
+                };
+                lifecycle::stop(self.context, wish).await
+            }
+            Disturbance::Start(service) => {
+                let wish = StartArgs {
+                    services: vec![service.clone()],
+                    wait: false,
+                    wait_timeout: None,
+                };
+                lifecycle::start(self.context, wish).await
+            }
+        };
+        match done {
+            Ok(Exit::Done) => Ok(()),
+            Ok(exit) => Err(format!("it ended with code {}", exit.code())),
+            Err(failure) => Err(said(failure)),
+        }
+    }
+}
+
+fn said(failure: Failure) -> String {
+    match failure {
+        Failure::Said { text, .. } => text,
+        Failure::Told(_) | Failure::OutputClosed => "it was told above".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! What `reach`, `why` and `check` look at: the stack's scene, from the file alone or with what stands, and the probes.
+//! Not a command.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cli::context::{Context, Opened};
+use crate::cli::exit::Failure;
+use crate::file::active::Dependencies;
+use crate::plan::desired::{Wishes, desired};
+use crate::plan::observed::{Observed, Scope};
+use crate::plan::spec::Spec;
+use crate::reach::compare::{Compared, compare};
+use crate::reach::facts::{Facts, Upstream};
+use crate::reach::predict::{Cell, predict};
+use crate::reach::probe::dns::Resolver;
+use crate::reach::probe::responder::Responder;
+use crate::reach::probe::{Patience, Place, probe, sockets};
+use crate::reach::question::{Question, Viewpoint};
+use crate::reach::scene::build::{Moment, scene};
+use crate::reach::scene::{HOST, Scene};
+use crate::world::World;
+use crate::world::engine::Engine;
+use crate::world::live::Live;
+use crate::world::netns::Namespace;
+
+/// A stack and how it is looked at.
+pub struct Sight {
+    pub opened: Opened,
+    pub wishes: Wishes,
+}
+
+impl Sight {
+    /// Reads the file.
+    pub fn open(context: &Context) -> Result<Sight, Failure> {
+        let opened = context.open(&[], Dependencies::Included)?;
+        let wishes = Wishes {
+            separator: if context.global.compatibility {
+                "_"
+            } else {
+                "-"
+            },
+            ..Wishes::default()
+        };
+        Ok(Sight { opened, wishes })
+    }
+
+    /// The scene that the file describes, without an engine.
+    pub fn wanted(&self) -> Scene {
+        let nothing = Observed::default();
+        let facts = Facts::default();
+        scene(
+            &self.opened.stack,
+            &self.wishes,
+            &nothing,
+            facts,
+            Moment::Wanted,
+        )
+    }
+
+    /// The scene that stands, and everybody who can ask in it.
+    pub async fn standing(&self, live: &Live) -> Result<Standing, Failure> {
+        let stack = &self.opened.stack;
+        let specs = desired(stack, &self.wishes, &Observed::default()).specs;
+        let scope = Scope {
+            project: stack.project.clone(),
+            images: Vec::new(),
+            doors: specs
+                .values()
+                .filter_map(|spec| match spec.as_ref() {
+                    Spec::Door(door) => Some(door.clone()),
+                    _ => None,
+                })
+                .collect(),
+            attachments: BTreeMap::new(),
+            host: true,
+        };
+        let observed = live.observe(&scope).await?;
+        let engine = live.engine();
+        let mut facts = Facts::of(&observed);
+        let first = scene(
+            stack,
+            &self.wishes,
+            &observed,
+            facts.clone(),
+            Moment::Standing,
+        );
+        let places = places(stack.project.as_str(), &first, engine).await?;
+        for (viewpoint, place) in &places {
+            let listening = sockets::listening(&place.namespace).await;
+            let name = match viewpoint {
+                Viewpoint::Host => "host".to_owned(),
+                other => other.to_string(),
+            };
+            if let (Ok(listening), false) = (listening, matches!(viewpoint, Viewpoint::Shim(_))) {
+                facts.listening.insert(name, listening);
+            }
+        }
+        if facts.way_out == Some(false) {
+            facts.upstream_names = Upstream::Unreachable;
+        }
+        facts.userland_proxy = has_proxy(engine.local_process()).unwrap_or(facts.userland_proxy);
+        let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
+        Ok(Standing { scene, places })
+    }
+}
+
+/// What stands.
+pub struct Standing {
+    pub scene: Scene,
+    pub places: BTreeMap<Viewpoint, Place>,
+}
+
+impl Standing {
+    /// Predicts and asks.
+    pub async fn compared(&self, questions: Vec<Question>) -> Vec<Compared> {
+        let seen = probe(&self.scene, &self.places, &questions, Patience::default()).await;
+        questions
+            .into_iter()
+            .zip(seen)
+            .map(|(question, seen)| {
+                let prediction = predict(&self.scene, &question);
+                compare(
+                    Cell {
+                        question,
+                        prediction,
+                    },
+                    seen,
+                )
+            })
+            .collect()
+    }
+
+    /// Opens the declared ports on which nothing listens, and notes that they are open.
+    pub async fn respond(&mut self) -> Result<Vec<Responder>, Failure> {
+        let mut responders = Vec::new();
+        for (name, tenant) in &self.scene.containers {
+            let viewpoint = Viewpoint::Container(name.clone());
+            let Some(place) = self.places.get(&viewpoint).filter(|_| tenant.node != HOST) else {
+                continue;
+            };
+            if !tenant.declared.is_empty() {
+                let started = Responder::start(&place.namespace, tenant.declared.clone()).await;
+                responders.push(started?);
+            }
+        }
+        for (viewpoint, place) in &self.places {
+            if let (Viewpoint::Container(name), Ok(listening)) =
+                (viewpoint, sockets::listening(&place.namespace).await)
+            {
+                self.scene.facts.listening.insert(name.clone(), listening);
+            }
+        }
+        Ok(responders)
+    }
+}
+
+async fn places(
+    project: &str,
+    scene: &Scene,
+    engine: &Engine,
+) -> Result<BTreeMap<Viewpoint, Place>, Failure> {
+    let mut places = BTreeMap::new();
+    let host = engine.host_namespace().ok_or_else(|| {
+        Failure::with_hint(
+            "the engine is not on this machine, so nobody can be asked from here",
+            "run `stack` on the engine's machine",
+        )
+    })?;
+    let host = Place {
+        namespace: Namespace::at(&host)?,
+        resolver: Resolver::read(Path::new("/")),
+    };
+    for (name, tenant) in &scene.containers {
+        if tenant.down.is_some() {
+            continue;
+        }
+        if let Some(process) = engine.container_process(name).await? {
+            let root = PathBuf::from(format!("/proc/{process}/root"));
+            let place = Place {
+                namespace: Namespace::of_process(process)?,
+                resolver: Resolver::read(&root),
+            };
+            places.insert(Viewpoint::Container(name.clone()), place);
+        }
+    }
+    for shim in scene.shims.keys() {
+        places.insert(Viewpoint::Shim(shim.clone()), host.clone());
+    }
+    for (name, (_, viewpoint)) in &scene.machines {
+        let name = format!("{project}-{}", name.replacen('.', "-", 1));
+        if let Ok(namespace) = Namespace::named(&name) {
+            let place = Place {
+                namespace,
+                resolver: Resolver::default(),
+            };
+            places.insert(viewpoint.clone(), place);
+        }
+    }
+    places.insert(Viewpoint::Host, host);
+    Ok(places)
+}
+
+/// Whether the engine was started with its proxy; none where its command line cannot be read. Settings in `daemon.json`
+/// are not looked at.
+fn has_proxy(process: Option<i32>) -> Option<bool> {
+    let line = std::fs::read(format!("/proc/{}/cmdline", process?)).ok()?;
+    let mut words = line.split(|byte| *byte == 0);
+    let off: &[u8] = b"--userland-proxy=false";
+    words.any(|word| word == off).then_some(false)
+}

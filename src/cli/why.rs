@@ -1,0 +1,138 @@
+//! `stack why`.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::sight::Sight;
+use crate::reach::check;
+use crate::reach::compare::{Agreement, Counts};
+use crate::reach::explain;
+use crate::reach::predict::{Cell, predict};
+use crate::reach::question::Ask;
+use crate::reach::rules;
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  stack why web db:5432              the way of a connection, or what stands in it
+  stack why host web                 the same for an ICMP echo
+  stack why office.laptop web:80     from another machine of a lan
+  stack why web db:53/udp --probe    and what was really seen
+  stack why --rule B2                the card of a rule")]
+pub struct WhyArgs {
+    /// A service, a container, `host`, LAN.MACHINE, a shim
+    #[arg(value_name = "FROM", required_unless_present = "rule")]
+    pub from: Option<String>,
+    /// A name or an address, with a port or without
+    #[arg(value_name = "TO[:PORT[/udp]]", required_unless_present = "rule")]
+    pub to: Option<String>,
+    /// Ask for real as well
+    #[arg(long)]
+    pub probe: bool,
+    /// Show the card of a rule
+    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to", "probe"])]
+    pub rule: Option<String>,
+}
+
+/// Tells the way.
+pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
+    if let Some(id) = &arguments.rule {
+        let card = rules::card(id).ok_or_else(|| Failure::said(format!("no rule `{id}`")))?;
+        let text = format!(
+            "{}: {}\n{}\nsource: {}\n",
+            card.id, card.title, card.text, card.source
+        );
+        std::io::stdout().write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let (Some(from), Some(to)) = (&arguments.from, &arguments.to) else {
+        return Err(Failure::said("who asks whom?"));
+    };
+    let (to, ask) = target(to)?;
+    let sight = Sight::open(context)?;
+    if !arguments.probe {
+        let scene = sight.wanted();
+        let mut text = String::new();
+        for question in check::ask(&scene, from, to, ask).map_err(Failure::said)? {
+            let prediction = predict(&scene, &question);
+            text.push_str(&explain::why(&Cell {
+                question,
+                prediction,
+            }));
+        }
+        std::io::stdout().write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let live = context.live().await?;
+    let standing = sight.standing(&live).await?;
+    let questions = check::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
+    let cells = standing.compared(questions).await;
+    let mut text = String::new();
+    for compared in &cells {
+        text.push_str(&explain::why(&compared.cell));
+        if let Some(seen) = &compared.seen {
+            let agrees = match compared.agreement {
+                Agreement::Agree => "as predicted",
+                Agreement::OtherKind | Agreement::Differs => "NOT as predicted",
+                Agreement::Unpredicted | Agreement::Unclear | Agreement::NotSeen => "",
+            };
+            text.push_str(&format!(
+                "seen: {} ({}) after {} ms {agrees}\n",
+                seen.word(),
+                seen.detail,
+                seen.milliseconds
+            ));
+        }
+    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Verdict(Counts::of(&cells).code()))
+}
+
+/// `db:5432`, `db:53/udp`, `[fd00::2]:80`, `10.0.0.5`, `db`.
+fn target(text: &str) -> Result<(&str, Ask), Failure> {
+    let wrong = || Failure::said(format!("`{text}` is not NAME[:PORT[/udp]]"));
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or_else(wrong)?;
+        return match rest.strip_prefix(':') {
+            None if rest.is_empty() => Ok((address, Ask::Icmp)),
+            None => Err(wrong()),
+            Some(port) => Ok((address, port_of(port).ok_or_else(wrong)?)),
+        };
+    }
+    match text.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') => Ok((name, port_of(port).ok_or_else(wrong)?)),
+        Some(_) | None => Ok((text, Ask::Icmp)),
+    }
+}
+
+fn port_of(text: &str) -> Option<Ask> {
+    match text.split_once('/') {
+        None => Some(Ask::Tcp(text.parse().ok()?)),
+        Some((port, "tcp")) => Some(Ask::Tcp(port.parse().ok()?)),
+        Some((port, "udp")) => Some(Ask::Udp(port.parse().ok()?)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+    use crate::reach::question::Ask;
+
+    #[test]
+    fn a_target_is_a_name_and_maybe_a_port() {
+        for (text, expected) in [
+            ("db", Some(("db", Ask::Icmp))),
+            ("db:5432", Some(("db", Ask::Tcp(5432)))),
+            ("db:53/udp", Some(("db", Ask::Udp(53)))),
+            ("fd00::2", Some(("fd00::2", Ask::Icmp))),
+            ("[fd00::2]:80", Some(("fd00::2", Ask::Tcp(80)))),
+            ("db:x", None),
+            ("db:80/sctp", None),
+        ] {
+            assert_eq!(target(text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Asks for real: a thread enters the namespace of the one who asks and speaks itself (TCP, UDP, ICMP echo, DNS to the
+//! resolver there), so nothing has to be in the image. Only what is handed in as a question is asked, and only of the
+//! addresses that the scene gives for it; an address that is only a placeholder is never asked.
+
+pub mod dns;
+pub mod echo;
+pub mod neighbour;
+pub mod responder;
+pub mod socket;
+pub mod sockets;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::reach::compare::{Seen, SeenOutcome};
+use crate::reach::question::{Ask, Question, Target, Viewpoint};
+use crate::reach::scene::{Scene, is_placeholder};
+use crate::reach::verdict::Failure;
+use crate::world::netns::Namespace;
+
+/// Somebody who asks: a namespace, and the files by which names are found there.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub namespace: Namespace,
+    pub resolver: dns::Resolver,
+}
+
+/// How patient the probes are and how many there are at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The longest that one question may take. Three ARP questions take three seconds; whether they are being asked in
+    /// vain is read from the neighbour table before that.
+    pub whole: Duration,
+    /// Namespaces entered at once.
+    pub places: usize,
+    /// Questions at once in each.
+    pub questions: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            whole: Duration::from_millis(2600),
+            places: 64,
+            questions: 200,
+        }
+    }
+}
+
+/// A question with the addresses that count as its target.
+#[derive(Debug, Clone)]
+struct Job {
+    number: usize,
+    question: Question,
+    /// The addresses of the one that is meant, for names.
+    meant: Vec<IpAddr>,
+}
+
+/// Asks all questions of all places at once and gives what was seen, in the order of the questions; none where nobody
+/// can ask from there. `host` is the engine's host, whose neighbour table tells about what it forwards.
+pub async fn probe(
+    scene: &Scene,
+    places: &BTreeMap<Viewpoint, Place>,
+    questions: &[Question],
+    patience: Patience,
+) -> Vec<Option<Seen>> {
+    let mut jobs: BTreeMap<&Viewpoint, Vec<Job>> = BTreeMap::new();
+    for (number, question) in questions.iter().enumerate() {
+        let hidden = match &question.to {
+            Target::Address(address) => is_placeholder(*address),
+            Target::Name(_) => false,
+            Target::Internet => true,
+        };
+        if hidden || !places.contains_key(&question.from) {
+            continue;
+        }
+        jobs.entry(&question.from).or_default().push(Job {
+            number,
+            question: question.clone(),
+            meant: meant(scene, question),
+        });
+    }
+    let gate = Arc::new(Semaphore::new(patience.places));
+    let mut tasks = Vec::new();
+    for (viewpoint, jobs) in jobs {
+        let Some(place) = places.get(viewpoint).cloned() else {
+            continue;
+        };
+        let bound = scene
+            .viewpoint(viewpoint)
+            .map(|(_, bound)| bound)
+            .unwrap_or_default();
+        let gate = Arc::clone(&gate);
+        tasks.push(tokio::spawn(async move {
+            let _turn = gate.acquire().await;
+            let numbers: Vec<usize> = jobs.iter().map(|job| job.number).collect();
+            let namespace = place.namespace.clone();
+            let answers = namespace
+                .enter(move || inside(&place, jobs, &bound, patience))
+                .await;
+            match answers {
+                Ok(answers) => answers,
+                Err(error) => numbers
+                    .into_iter()
+                    .map(|number| (number, unclear(&error)))
+                    .collect(),
+            }
+        }));
+    }
+    let mut seen: Vec<Option<Seen>> = vec![None; questions.len()];
+    for task in tasks {
+        for (number, answer) in task.await.unwrap_or_default() {
+            if let Some(slot) = seen.get_mut(number) {
+                *slot = Some(answer);
+            }
+        }
+    }
+    by_the_host(places, questions, &mut seen).await;
+    seen
+}
+
+fn meant(scene: &Scene, question: &Question) -> Vec<IpAddr> {
+    let container = scene.containers.get(&question.meant);
+    container
+        .map(|tenant| scene.addresses(tenant.node).collect())
+        .unwrap_or_default()
+}
+
+fn unclear(error: &io::Error) -> Seen {
+    Seen {
+        outcome: SeenOutcome::Unclear,
+        detail: error.to_string(),
+        milliseconds: 0,
+    }
+}
+
+/// On the thread that is inside.
+fn inside(
+    place: &Place,
+    jobs: Vec<Job>,
+    bound: &[IpAddr],
+    patience: Patience,
+) -> io::Result<Vec<(usize, Seen)>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let gate = Arc::new(Semaphore::new(patience.questions));
+        let mut tasks = Vec::new();
+        for job in jobs {
+            let gate = Arc::clone(&gate);
+            let resolver = place.resolver.clone();
+            let bound = bound.to_vec();
+            tasks.push(tokio::task::spawn_local(async move {
+                let _turn = gate.acquire().await;
+                let begin = Instant::now();
+                let mut seen = one(&resolver, &job, &bound, patience.whole).await;
+                // The kernel remembers for a moment that nobody answered; what fails at once is asked again.
+                while seen.outcome == SeenOutcome::Fail(Failure::HostUnreachable)
+                    && begin.elapsed() < Duration::from_millis(900)
+                {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    let rest = patience.whole.saturating_sub(begin.elapsed());
+                    seen = one(&resolver, &job, &bound, rest).await;
+                }
+                seen.milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+                (job.number, seen)
+            }));
+        }
+        let mut answers = Vec::new();
+        for task in tasks {
+            if let Ok(answer) = task.await {
+                answers.push(answer);
+            }
+        }
+        Ok(answers)
+    })
+}
+
+async fn one(resolver: &dns::Resolver, job: &Job, bound: &[IpAddr], whole: Duration) -> Seen {
+    let question = &job.question;
+    let addresses = match &question.to {
+        Target::Address(address) => vec![*address],
+        Target::Internet => Vec::new(),
+        Target::Name(name) => match dns::resolve(resolver, name, whole).await {
+            Err(seen) => return seen,
+            Ok(addresses) => {
+                let elsewhere = !job.meant.is_empty()
+                    && !addresses.iter().any(|address| job.meant.contains(address));
+                let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                let detail = list.join(", ");
+                if elsewhere {
+                    return seen(SeenOutcome::Fail(Failure::WrongTarget), detail);
+                }
+                if question.ask == Ask::Name {
+                    return seen(SeenOutcome::Ok, detail);
+                }
+                addresses
+            }
+        },
+    };
+    let mut first: Option<Seen> = None;
+    for address in addresses {
+        let source = bound
+            .iter()
+            .copied()
+            .find(|own| own.is_ipv4() == address.is_ipv4());
+        let mut answer = match question.ask {
+            Ask::Tcp(port) => socket::tcp(address, port, source, whole).await,
+            Ask::Udp(port) => socket::udp(address, port, source, whole).await,
+            Ask::Icmp | Ask::Name => echo::echo(address, source, whole).await,
+        };
+        if answer.outcome == SeenOutcome::Ok {
+            return answer;
+        }
+        if is_silence(answer.outcome) && neighbour::is_asked_in_vain(address) {
+            answer = seen(
+                SeenOutcome::Fail(Failure::HostUnreachable),
+                "nobody answers ARP".to_owned(),
+            );
+        }
+        first.get_or_insert(answer);
+    }
+    first.unwrap_or_else(|| seen(SeenOutcome::Unclear, "no address".to_owned()))
+}
+
+fn is_silence(outcome: SeenOutcome) -> bool {
+    matches!(
+        outcome,
+        SeenOutcome::Fail(Failure::Timeout) | SeenOutcome::Silent
+    )
+}
+
+/// What was seen, without the time.
+pub fn seen(outcome: SeenOutcome, detail: String) -> Seen {
+    Seen {
+        outcome,
+        detail,
+        milliseconds: 0,
+    }
+}
+
+/// What an error of the kernel means.
+pub fn failed(error: &io::Error) -> Seen {
+    let outcome = match error.raw_os_error() {
+        Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE) => {
+            SeenOutcome::Fail(Failure::Refused)
+        }
+        Some(libc::ETIMEDOUT) => SeenOutcome::Fail(Failure::Timeout),
+        Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => {
+            SeenOutcome::Fail(Failure::NoRoute)
+        }
+        Some(libc::EHOSTUNREACH | libc::EHOSTDOWN) => SeenOutcome::Fail(Failure::HostUnreachable),
+        _ => SeenOutcome::Unclear,
+    };
+    seen(outcome, error.to_string())
+}
+
+/// A host that forwards says after three seconds that nobody answers; its neighbour table says so before.
+async fn by_the_host(
+    places: &BTreeMap<Viewpoint, Place>,
+    questions: &[Question],
+    seen: &mut [Option<Seen>],
+) {
+    let Some(host) = places.get(&Viewpoint::Host) else {
+        return;
+    };
+    let in_vain = host.namespace.enter(neighbour::asked_in_vain).await;
+    let Ok(in_vain) = in_vain else { return };
+    for (question, answer) in questions.iter().zip(seen) {
+        let (Target::Address(address), Some(answer)) = (&question.to, answer) else {
+            continue;
+        };
+        let inside = matches!(question.from, Viewpoint::Container(_));
+        if inside && is_silence(answer.outcome) && in_vain.contains(address) {
+            answer.outcome = SeenOutcome::Fail(Failure::HostUnreachable);
+            answer.detail = "the host asks for it by ARP, and nobody answers".to_owned();
+        }
+    }
+}
