@@ -550,10 +550,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         bridge, shim
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -564,10 +564,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    ok
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         private
           aa @bb icmp                      host-unreachable MACVLAN_PRIVATE M4
           aa bb tcp/80                     host-unreachable MACVLAN_PRIVATE M4
@@ -578,10 +578,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         vepa
           aa @bb icmp                      host-unreachable VEPA_NO_REFLECT M5
           aa bb tcp/80                     host-unreachable VEPA_NO_REFLECT M5
@@ -592,10 +592,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         vepa, reflecting
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -606,10 +606,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    ok
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         private, reflecting
           aa @bb icmp                      host-unreachable MACVLAN_PRIVATE M4
           aa bb tcp/80                     host-unreachable MACVLAN_PRIVATE M4
@@ -620,10 +620,10 @@ fn macvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    ok
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         bridge, strict switch
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -637,7 +637,7 @@ fn macvlan_as_measured() {
           aa @br tcp/80                    host-unreachable SWITCH_DROPS_UNKNOWN FH1
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
     "#]]
     .assert_eq(&wire_table(&cases));
 }
@@ -679,10 +679,10 @@ fn ipvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         l2, shim
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -693,10 +693,10 @@ fn ipvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    ok
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         l2 private
           aa @bb icmp                      host-unreachable MACVLAN_PRIVATE M16
           aa bb tcp/80                     host-unreachable MACVLAN_PRIVATE M16
@@ -707,10 +707,10 @@ fn ipvlan_as_measured() {
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
-          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R1
+          aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         l3
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -724,7 +724,7 @@ fn ipvlan_as_measured() {
           aa @br tcp/80                    host-unreachable NOBODY_THERE L2
           aa 10.50.0.2 tcp/8000            timeout PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
         l3, shim
           aa @bb icmp                      ok
           aa bb tcp/80                     ok
@@ -738,7 +738,7 @@ fn ipvlan_as_measured() {
           aa @br tcp/80                    host-unreachable NOBODY_THERE L2
           aa 10.50.0.2 tcp/8000            ok
           office.peer 10.50.0.2 tcp/8000   ok
-          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R1
+          office.peer @br tcp/80           no-route NO_DEFAULT_ROUTE R2
     "#]]
     .assert_eq(&wire_table(&cases));
 }

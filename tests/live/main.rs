@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         engine::tests(),
         examples::tests(),
         guest_examples::tests(),
+        reach::tests(),
     ]
     .into_iter()
     .flatten()
