@@ -103,7 +103,7 @@ impl Namespace {
         let file = Arc::clone(&self.file);
         let thread = std::thread::Builder::new().name("namespace".to_owned());
         join(thread.spawn(move || {
-            setns(&*file, CloneFlags::CLONE_NEWNET)?;
+            go(&file)?;
             act()
         })?)?
     }
@@ -118,9 +118,7 @@ impl Namespace {
         let file = Arc::clone(&self.file);
         let thread = std::thread::Builder::new().name("namespace".to_owned());
         thread.spawn(move || {
-            let outcome = setns(&*file, CloneFlags::CLONE_NEWNET)
-                .map_err(io::Error::from)
-                .and_then(|()| act());
+            let outcome = go(&file).and_then(|()| act());
             // The receiver is gone when the caller was dropped; then nobody wants to know.
             let _ = tell.send(outcome);
         })?;
@@ -212,6 +210,17 @@ fn path_of(name: &str) -> io::Result<PathBuf> {
             format!("`{name}` cannot be the name of a namespace"),
         ))
     }
+}
+
+/// Takes the calling thread into a namespace. One that is there already stays without asking: to enter even one's own
+/// namespace needs a right (CAP_SYS_ADMIN) that those who only look do not have.
+fn go(file: &File) -> io::Result<()> {
+    let here = std::fs::metadata("/proc/thread-self/ns/net")?;
+    let there = file.metadata()?;
+    if (here.dev(), here.ino()) != (there.dev(), there.ino()) {
+        setns(file, CloneFlags::CLONE_NEWNET)?;
+    }
+    Ok(())
 }
 
 fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<T> {

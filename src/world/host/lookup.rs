@@ -1,18 +1,22 @@
-//! Where packets would go: the main table in our words, and the kernel's own answer for one destination
+//! Routes of the host: ours, added and removed; and where packets would go: the main table in our words, and the kernel's own answer for one destination
 //! (`RTM_GETROUTE`), which counts rules, VPN tables and more specific routes in.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::RouteScope;
+use nix::errno::Errno;
 
 use crate::model::mark::ROUTE_PROTOCOL;
 use crate::plan::observed::{LinkFact, RouteFact};
 use crate::plan::spec::ShimSpec;
 use crate::world::host::error::refused;
+use crate::world::host::message::Route;
 use crate::world::host::{Host, message, table};
-use crate::world::{Progress, WorldError};
+use crate::world::{ErrorKind, Progress, WorldError};
 
 /// Whether a route carries our protocol number.
 pub fn is_ours(fact: &RouteFact) -> bool {
@@ -98,5 +102,85 @@ fn sample(destination: IpNet, spec: &ShimSpec) -> Option<IpAddr> {
     match destination {
         IpNet::V4(net) => net.hosts().map(IpAddr::V4).find(other),
         IpNet::V6(net) => net.hosts().map(IpAddr::V6).find(other),
+    }
+}
+
+impl Host {
+    /// The routes of the main table.
+    pub(super) async fn route_facts(
+        &self,
+        links: &[LinkFact],
+    ) -> Result<Vec<RouteFact>, WorldError> {
+        facts(self, links).await
+    }
+
+    /// Adds a route, or replaces one of ours with the same destination on the same link. Anyone else's is left, and
+    /// is an error.
+    pub(super) async fn add_route(
+        &self,
+        route: &Route,
+        link: &str,
+        facts: &[RouteFact],
+    ) -> Result<(), WorldError> {
+        let act = || format!("cannot add the route to {} by `{link}`", route.destination);
+        let mine = |fact: &&RouteFact| {
+            fact.destination == route.destination
+                && is_ours(fact)
+                && fact.link.as_deref() == Some(link)
+        };
+        if facts.iter().any(|fact| mine(&fact)) {
+            self.delete_route(route.link, route.destination).await?;
+        }
+        let message = RouteNetlinkMessage::NewRoute(message::route(route));
+        match self.socket.act(message, NLM_F_CREATE | NLM_F_EXCL).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.errno == Errno::EEXIST => {
+                let holder = facts
+                    .iter()
+                    .find(|fact| fact.destination == route.destination);
+                let by = holder.and_then(|fact| fact.link.as_deref()).unwrap_or("?");
+                let whose = match holder {
+                    Some(fact) if is_ours(fact) => "another shim of stack",
+                    Some(_) | None => "someone else",
+                };
+                Err(WorldError::new(
+                    ErrorKind::Taken,
+                    act(),
+                    format!("{whose} has a route to it by `{by}`"),
+                )
+                .hint(format!("`ip route show {}` shows it", route.destination)))
+            }
+            Err(error) => Err(refused(act(), &error)),
+        }
+    }
+
+    /// Removes our route to a destination by a link; an absent one is removed.
+    pub(super) async fn delete_route(
+        &self,
+        link: u32,
+        destination: IpNet,
+    ) -> Result<(), WorldError> {
+        let mut message = message::route(&Route {
+            destination,
+            link,
+            gateway: None,
+            source: None,
+        });
+        // RT_SCOPE_NOWHERE stands for any scope in a removal (`fib_table_delete`).
+        message.header.scope = RouteScope::NoWhere;
+        match self
+            .socket
+            .act(RouteNetlinkMessage::DelRoute(message), 0)
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.errno, Errno::ESRCH | Errno::ENODEV | Errno::ENOENT) => {
+                Ok(())
+            }
+            Err(error) => Err(refused(
+                format!("cannot remove the route to {destination}"),
+                &error,
+            )),
+        }
     }
 }

@@ -158,8 +158,8 @@ fn read_back(
     let name = id.name.parse().ok()?;
     match id.kind {
         Kind::Shim => {
-            let spec = shim::read_back(link, &name, routes, &kept(entries, &name))?;
-            let mut damage = shim::damage(link, &spec, hash);
+            let spec = shim::read::read_back(link, &name, routes, &kept(entries, &name))?;
+            let mut damage = shim::read::damage(link, &spec, hash);
             rename_damage(link, id, &mut damage);
             Some((Spec::Shim(spec), damage))
         }

@@ -115,7 +115,11 @@ pub async fn marked(
         let Ok(namespace) = Namespace::named(&name) else {
             continue;
         };
-        let place = open(host, &name, namespace).await?;
+        // Who may not enter (a user who only looks) does not see what is inside.
+        let place = match open(host, &name, namespace).await {
+            Err(error) if error.kind == ErrorKind::Forbidden => continue,
+            opened => opened?,
+        };
         if let Some(mark) = place.mark().await?
             && mark.is_of(project)
             && mark.hash == home

@@ -4,6 +4,7 @@
 mod bed;
 mod lan;
 mod link;
+mod messages;
 mod nat;
 mod probe;
 mod shim;

@@ -1,12 +1,18 @@
 //! Looking on: the other ends of links, and changes as they happen.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::network::MacvlanMode;
-use crate::plan::spec::ShimKind;
-use crate::world::host::tests::bed::Bed;
+use crate::plan::observed::Scope;
+use crate::plan::spec::{ShimKind, ShimSpec, Spec};
+use crate::plan::step::{Reason, State, Step, Undo};
+use crate::world::ErrorKind;
+use crate::world::host::Host;
+use crate::world::host::tests::bed::{Bed, Engine, Told};
 use crate::world::host::topology::Resident;
 use crate::world::host::watch::Change;
+use crate::world::netns::Namespace;
 
 #[tokio::test]
 async fn the_other_ends_of_links_are_found_in_their_namespaces() {
@@ -70,4 +76,73 @@ async fn changes_are_told_as_they_happen() {
         let next = tokio::time::timeout(Duration::from_secs(5), watch.next());
         seen.push(next.await.expect("it is told").expect("the socket lives"));
     }
+}
+
+/// On a thread with a namespace of its own that gives its rights away: it sees everything, changes nothing, and says why.
+#[test]
+fn a_user_without_rights_looks_and_is_refused_with_the_remedy() {
+    // SAFETY: the system call changes the ids of this thread only, unlike the function of the C library.
+    let uid = unsafe { libc::geteuid() };
+    if uid != 0 {
+        println!("skipped: not root, so there are no rights to give away");
+        return;
+    }
+    let looking = std::thread::spawn(|| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let nobody: libc::uid_t = 65534;
+        // SAFETY: as above.
+        let gone = unsafe { libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) };
+        assert_eq!(gone, 0);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(look_without_rights());
+    });
+    looking.join().unwrap();
+}
+
+async fn look_without_rights() {
+    let namespace = Namespace::current().unwrap();
+    let folder = std::path::PathBuf::from("/proc/stack-may-not-write-here");
+    let host = Host::open(namespace, folder).await.unwrap();
+    let facts = host.facts().await.unwrap();
+    assert!(!facts.may_administer);
+    assert!(facts.link("lo").is_some());
+    let scope = Scope {
+        project: "nobody".parse().unwrap(),
+        images: Vec::new(),
+        doors: Vec::new(),
+        attachments: BTreeMap::new(),
+        host: true,
+    };
+    let found = host.observe(&scope, &Engine::default()).await.unwrap();
+    assert!(found.is_empty());
+    let spec = Spec::Shim(ShimSpec {
+        name: "shim-lan".parse().unwrap(),
+        parent: "lo".parse().unwrap(),
+        kind: ShimKind::Macvlan(MacvlanMode::Bridge),
+        mac: None,
+        addresses: Vec::new(),
+        routes: Vec::new(),
+        networks: Vec::new(),
+    });
+    let step = Step {
+        id: spec.id(),
+        before: State::Absent,
+        after: State::Present(spec.into()),
+        reason: Reason::Missing,
+        undo: Undo::Inverse,
+        farewell: false,
+    };
+    let project = "nobody".parse().unwrap();
+    let refused = host
+        .change(&project, &step, &Engine::default(), &Told::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert_eq!(
+        refused.hint.as_deref(),
+        Some("this needs CAP_NET_ADMIN on the host: run it as root, for example with sudo")
+    );
 }

@@ -4,22 +4,24 @@
 //! Order: made down, marked, its own settings, named, up, addresses, routes, announced, looked up. The hash comes into
 //! the mark last; a shim without it was not finished.
 
+pub mod read;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use nix::errno::Errno;
 
 use crate::model::address::{Mac, host_prefix};
 use crate::model::hash;
 use crate::model::name::{LinkName, ProjectName};
-use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
+use crate::model::network::IpvlanMode;
 use crate::plan::observed::{LinkFact, RouteFact};
 use crate::plan::spec::{Kind, ResourceId, ShimKind, ShimRoute, ShimSpec, Spec};
 use crate::world::host::birth::Claim;
 use crate::world::host::error::{broken, refused};
 use crate::world::host::message::{Route, Routed};
+use crate::world::host::shim::read::{alias, form, mode_word, plain, read_back, same_make};
 use crate::world::host::sysctl::{self, Setting};
 use crate::world::host::{Host, claim, lookup, message};
 use crate::world::{ErrorKind, Progress, WorldError};
@@ -111,51 +113,6 @@ fn complete(spec: &ShimSpec, project: &ProjectName) -> ShimSpec {
     spec
 }
 
-/// The mark of a finished shim. Behind the mark proper come a digest of what was made (so that a route or address
-/// that went away is noticed) and the networks it serves, as many as fit into an alias.
-fn alias(claim: &Claim<'_>, hash: &str, spec: &ShimSpec) -> String {
-    let mut alias = format!("{} form={}", claim.mark(hash).to_alias(), form(spec));
-    let mut lead = " networks=";
-    for network in &spec.networks {
-        if alias.len() + lead.len() + network.len() <= 255 && !network.contains([' ', ',']) {
-            alias.push_str(lead);
-            alias.push_str(network);
-            lead = ",";
-        }
-    }
-    alias
-}
-
-/// A digest of what the kernel knows of a shim, whatever the order of lists.
-fn form(spec: &ShimSpec) -> String {
-    let ShimSpec {
-        name,
-        parent,
-        kind,
-        mac,
-        addresses,
-        routes,
-        networks: _,
-    } = spec;
-    let mut addresses = addresses.clone();
-    addresses.sort();
-    let mut routes: Vec<ShimRoute> = routes.iter().map(plain).collect();
-    routes.sort();
-    routes.dedup();
-    hash::of(&(name, parent, kind, mac, addresses, routes))
-        .chars()
-        .take(8)
-        .collect()
-}
-
-/// A route without host bits in its destination, as the kernel tells it.
-fn plain(route: &ShimRoute) -> ShimRoute {
-    ShimRoute {
-        destination: route.destination.trunc(),
-        source: route.source,
-    }
-}
-
 /// The parent, where it can carry the shim.
 fn parent<'l>(spec: &ShimSpec, links: &'l [LinkFact]) -> Result<&'l LinkFact, WorldError> {
     let act = || format!("cannot make the shim `{}` on `{}`", spec.name, spec.parent);
@@ -204,27 +161,6 @@ fn conflict(sibling: &LinkFact, kind: ShimKind) -> bool {
                 || (sibling.kind.starts_with("ipv") && sibling.mode != Some(mode_word(kind)))
         }
     }
-}
-
-/// The mode as [`LinkFact::mode`] tells it.
-fn mode_word(kind: ShimKind) -> String {
-    match kind {
-        ShimKind::Macvlan(mode) => mode.word().to_owned(),
-        ShimKind::Ipvlan(mode, IpvlanFlag::Bridge) => mode.word().to_owned(),
-        ShimKind::Ipvlan(mode, flag) => format!("{mode} {flag}"),
-    }
-}
-
-/// Whether a link is of the make that the spec wants; what differs here cannot be changed on a living link.
-fn same_make(link: &LinkFact, spec: &ShimSpec) -> bool {
-    let kind = match spec.kind {
-        ShimKind::Macvlan(_) => "macvlan",
-        ShimKind::Ipvlan(..) => "ipvlan",
-    };
-    link.kind == kind
-        && link.mode == Some(mode_word(spec.kind))
-        && link.lower.as_deref() == Some(spec.parent.as_str())
-        && (spec.mac.is_none() || link.mac == spec.mac)
 }
 
 /// What is wrong where the kernel refuses the link.
@@ -422,86 +358,6 @@ async fn routes(host: &Host, index: u32, spec: &ShimSpec) -> Result<(), WorldErr
     Ok(())
 }
 
-impl Host {
-    /// The routes of the main table.
-    pub(super) async fn route_facts(
-        &self,
-        links: &[LinkFact],
-    ) -> Result<Vec<RouteFact>, WorldError> {
-        lookup::facts(self, links).await
-    }
-
-    /// Adds a route, or replaces one of ours with the same destination on the same link. Anyone else's is left, and
-    /// is an error.
-    pub(super) async fn add_route(
-        &self,
-        route: &Route,
-        link: &str,
-        facts: &[RouteFact],
-    ) -> Result<(), WorldError> {
-        let act = || format!("cannot add the route to {} by `{link}`", route.destination);
-        let mine = |fact: &&RouteFact| {
-            fact.destination == route.destination
-                && lookup::is_ours(fact)
-                && fact.link.as_deref() == Some(link)
-        };
-        if facts.iter().any(|fact| mine(&fact)) {
-            self.delete_route(route.link, route.destination).await?;
-        }
-        let message = RouteNetlinkMessage::NewRoute(message::route(route));
-        match self.socket.act(message, NLM_F_CREATE | NLM_F_EXCL).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.errno == Errno::EEXIST => {
-                let holder = facts
-                    .iter()
-                    .find(|fact| fact.destination == route.destination);
-                let by = holder.and_then(|fact| fact.link.as_deref()).unwrap_or("?");
-                let whose = match holder {
-                    Some(fact) if lookup::is_ours(fact) => "another shim of stack",
-                    Some(_) | None => "someone else",
-                };
-                Err(WorldError::new(
-                    ErrorKind::Taken,
-                    act(),
-                    format!("{whose} has a route to it by `{by}`"),
-                )
-                .hint(format!("`ip route show {}` shows it", route.destination)))
-            }
-            Err(error) => Err(refused(act(), &error)),
-        }
-    }
-
-    /// Removes our route to a destination by a link; an absent one is removed.
-    pub(super) async fn delete_route(
-        &self,
-        link: u32,
-        destination: IpNet,
-    ) -> Result<(), WorldError> {
-        let mut message = message::route(&Route {
-            destination,
-            link,
-            gateway: None,
-            source: None,
-        });
-        // RT_SCOPE_NOWHERE stands for any scope in a removal (`fib_table_delete`).
-        message.header.scope = netlink_packet_route::route::RouteScope::NoWhere;
-        match self
-            .socket
-            .act(RouteNetlinkMessage::DelRoute(message), 0)
-            .await
-        {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(error.errno, Errno::ESRCH | Errno::ENODEV | Errno::ENOENT) => {
-                Ok(())
-            }
-            Err(error) => Err(refused(
-                format!("cannot remove the route to {destination}"),
-                &error,
-            )),
-        }
-    }
-}
-
 /// Reads the mode back: with ipvlan it belongs to the parent's port, and the newest link sets it for all.
 async fn port_mode(host: &Host, spec: &ShimSpec) -> Result<(), WorldError> {
     let links = host.links().await?;
@@ -519,86 +375,4 @@ async fn port_mode(host: &Host, spec: &ShimSpec) -> Result<(), WorldError> {
             format!("the kernel says {}", now.as_deref().unwrap_or("nothing")),
         ))
     }
-}
-
-/// What a shim is now, in the words of the spec: `name` is the one it should have, `kept` are routes through it that are resources of their own.
-pub fn read_back(
-    link: &LinkFact,
-    name: &LinkName,
-    routes: &[RouteFact],
-    kept: &[IpNet],
-) -> Option<ShimSpec> {
-    let mode = link.mode.as_deref()?;
-    let kind = match link.kind.as_str() {
-        "macvlan" => ShimKind::Macvlan(MacvlanMode::from_word(mode)?),
-        "ipvlan" => {
-            let (mode, flag) = mode.split_once(' ').unwrap_or((mode, "bridge"));
-            ShimKind::Ipvlan(IpvlanMode::from_word(mode)?, IpvlanFlag::from_word(flag)?)
-        }
-        _ => return None,
-    };
-    let alias = link.alias.as_deref().unwrap_or_default();
-    let networks = alias
-        .split(' ')
-        .find_map(|field| field.strip_prefix("networks="))
-        .map(|list| list.split(',').map(str::to_owned).collect())
-        .unwrap_or_default();
-    Some(ShimSpec {
-        name: name.clone(),
-        parent: link.lower.as_ref()?.parse().ok()?,
-        kind,
-        mac: match kind {
-            ShimKind::Macvlan(_) => link.mac,
-            ShimKind::Ipvlan(..) => None,
-        },
-        addresses: link
-            .addresses
-            .iter()
-            .map(IpNet::addr)
-            .collect::<Vec<IpAddr>>(),
-        routes: routes
-            .iter()
-            .filter(|fact| fact.link.as_deref() == Some(link.name.as_str()))
-            .filter(|fact| lookup::is_ours(fact) && !kept.contains(&fact.destination))
-            .filter_map(|fact| {
-                Some(ShimRoute {
-                    destination: fact.destination,
-                    source: fact.source?,
-                })
-            })
-            .collect(),
-        networks,
-    })
-}
-
-/// What is wrong with a shim of ours: `spec` is what was read back, `hash` its mark's.
-pub fn damage(link: &LinkFact, spec: &ShimSpec, hash: &str) -> Vec<String> {
-    let mut damage = Vec::new();
-    if hash.is_empty() {
-        damage.push("it was not finished".to_owned());
-        return damage;
-    }
-    if !link.up {
-        damage.push("it is down".to_owned());
-    }
-    if link.addresses.is_empty() {
-        damage.push("its addresses are gone".to_owned());
-    }
-    for address in &link.addresses {
-        if address.prefix_len() != host_prefix(address.addr()).prefix_len() {
-            damage.push(format!("someone gave it {address}"));
-        }
-    }
-    if spec.routes.is_empty() && !link.up {
-        damage.push("its routes are gone".to_owned());
-    }
-    let made = link.alias.as_deref().and_then(|alias| {
-        alias
-            .split(' ')
-            .find_map(|field| field.strip_prefix("form="))
-    });
-    if damage.is_empty() && made != Some(form(spec).as_str()) {
-        damage.push("its addresses or routes are not those it was made with".to_owned());
-    }
-    damage
 }
