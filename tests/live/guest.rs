@@ -8,6 +8,14 @@ use std::process::Command;
 use crate::bed::{Engine, Ran, is_at_least, ran};
 use crate::runner::{Failure, repository};
 
+/// The script's output is a terminal in there, on which `stack` would draw; so it is given a pipe.
+const PREAMBLE: &str = r#"#!/bin/bash
+stack() {
+    /t/stack "$@" 2>&1 | cat
+    return "${PIPESTATUS[0]}"
+}
+"#;
+
 /// A guest that can be restored.
 pub struct Guest {
     /// `stack` without debug information, so that it fits on the guest's disk.
@@ -60,14 +68,11 @@ impl Guest {
         is_at_least(&self.version, major)
     }
 
-    /// Runs a shell script in a fresh guest, as root, with `stack` on PATH and these files beside it.
+    /// Runs a shell script in a fresh guest, as root, with a shell function `stack` and these files beside it.
     pub fn run(&self, script: &str, files: &[&Path]) -> Result<Ran, Failure> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("script");
-        std::fs::write(
-            &file,
-            format!("#!/bin/bash\nexport PATH=/t:$PATH\n{script}"),
-        )?;
+        std::fs::write(&file, format!("{PREAMBLE}{script}"))?;
         ran(Command::new("sh")
             .arg(repository().join("tests/beds/guest/run-in-guest.sh"))
             .args(&self.engine)
