@@ -3,7 +3,7 @@
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    BridgeVlanInfoFlags, InfoBridge, InfoData, InfoKind, LinkAttribute, LinkFlags,
+    BridgeVlanInfoFlags, InfoBridge, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo,
 };
 use nix::errno::Errno;
 
@@ -71,8 +71,9 @@ impl Wire<'_> {
         let index = switch.bring_up(BRIDGE).await?;
         if !self.vlans().is_empty() {
             let filter = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
-            let mut message = message::make(BRIDGE, InfoKind::Bridge, Some(filter));
-            message.header.index = index;
+            // Without the name: kernels before 6.2 take it for a new one and refuse that while the link is up (EBUSY).
+            let info = vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(filter)];
+            let message = message::set(index, LinkAttribute::LinkInfo(info));
             self.change(switch, message).await?;
         }
         Ok(index)
