@@ -185,7 +185,15 @@ async fn create(
     if spec.enable_ipv4 == Some(false) && engine.api() < (1, 48) {
         return Err(engine.too_old(act(), "`enable_ipv4: false`", (1, 48), "28.0"));
     }
-    match engine.docker().create_network(request(project, spec)).await {
+    // Engine 20.10 takes its jump to DOCKER-USER out of the firewall and puts it back for each network that it makes,
+    // without a lock: two at once leave it there twice, for good.
+    let turn = match engine.api() < (1, 44) {
+        true => Some(engine.one_at_a_time().await),
+        false => None,
+    };
+    let made = engine.docker().create_network(request(project, spec)).await;
+    drop(turn);
+    match made {
         Ok(made) => {
             if !made.warning.is_empty() {
                 progress.warn(&made.warning);
