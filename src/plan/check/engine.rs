@@ -57,7 +57,10 @@ fn network_driver(network: &Network, engine: &EngineFacts, findings: &mut Vec<Fi
         | Driver::Ipvlan(..)
         | Driver::Plugin(_)
             if !engine.network_drivers.is_empty()
-                && !engine.network_drivers.iter().any(|name| name == driver) =>
+                && !engine
+                    .network_drivers
+                    .iter()
+                    .any(|name| name == driver || name.strip_suffix(":latest") == Some(driver)) =>
         {
             findings.push(
                 Finding::error(

@@ -80,6 +80,37 @@ pub fn elsewhere(endpoint: &Endpoint, listener: &Result<Listener, String>) -> Op
     }
 }
 
+/// The plugins of the first kind that an engine of this machine would find: a socket or a file in a well-known folder
+/// (docs.docker.com/engine/extend/plugin_api). They are in the engine's own list only once they are used.
+pub fn plugin_files(process: i32) -> Vec<String> {
+    // The engine's own view of its files; its namespaces may not be ours.
+    let root = PathBuf::from(format!("/proc/{process}/root"));
+    let mut found = Vec::new();
+    for (folder, endings) in [
+        ("run/docker/plugins", ["sock", ""]),
+        ("etc/docker/plugins", ["spec", "json"]),
+        ("usr/lib/docker/plugins", ["spec", "json"]),
+    ] {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Some(name) = path.file_stem().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            let ending = path.extension().unwrap_or_default();
+            let is_plugin = match path.is_dir() {
+                // A folder of its own with the socket in it; those of managed plugins have other names.
+                true => path.join(format!("{name}.sock")).exists(),
+                false => !ending.is_empty() && endings.iter().any(|known| ending == *known),
+            };
+            if is_plugin && !found.iter().any(|known| known == name) {
+                found.push(name.to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The facts from the answer to `GET /info` and what is known besides.
 pub fn facts(
     info: SystemInfo,

@@ -130,13 +130,18 @@ impl Engine {
                     .await
                     .map_err(|error| refused("cannot ask the engine what it is", error))?;
                 let elsewhere = facts::elsewhere(&self.endpoint, &self.listener);
-                Ok(facts::facts(
-                    info,
-                    self.api,
-                    &self.greeting,
-                    &self.endpoint,
-                    elsewhere,
-                ))
+                let mut facts =
+                    facts::facts(info, self.api, &self.greeting, &self.endpoint, elsewhere);
+                for plugin in self
+                    .local_process()
+                    .map(facts::plugin_files)
+                    .unwrap_or_default()
+                {
+                    if !facts.network_drivers.contains(&plugin) {
+                        facts.network_drivers.push(plugin);
+                    }
+                }
+                Ok(facts)
             })
             .await
     }

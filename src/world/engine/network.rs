@@ -219,8 +219,7 @@ async fn create(
     }
 }
 
-/// The engine looks for an unknown driver's plugin for 15 s, so it is asked what it has before. Plugins of the first
-/// kind (a socket or a file in a well-known folder) are only in its list once they were used.
+/// The engine looks for an unknown driver's plugin for 15 s, so it is asked what it has before.
 async fn refuse_unknown_driver(engine: &Engine, spec: &NetworkSpec) -> Result<(), WorldError> {
     let driver = spec.driver.as_str();
     if BUILT_IN.contains(&driver) {
@@ -228,7 +227,7 @@ async fn refuse_unknown_driver(engine: &Engine, spec: &NetworkSpec) -> Result<()
     }
     let facts = engine.facts().await?;
     let named = |known: &String| known == driver || known.strip_suffix(":latest") == Some(driver);
-    if facts.network_drivers.iter().any(named) || has_plugin_file(engine, driver) {
+    if facts.network_drivers.iter().any(named) {
         return Ok(());
     }
     Err(WorldError::new(
@@ -240,24 +239,6 @@ async fn refuse_unknown_driver(engine: &Engine, spec: &NetworkSpec) -> Result<()
         "it has {}; a plugin is installed with `docker plugin install`",
         facts.network_drivers.join(", ")
     )))
-}
-
-fn has_plugin_file(engine: &Engine, driver: &str) -> bool {
-    let Some(process) = engine.local_process() else {
-        return false;
-    };
-    // The engine's own view of its files; its namespaces may not be ours.
-    let root = format!("/proc/{process}/root");
-    [
-        format!("{root}/run/docker/plugins/{driver}.sock"),
-        format!("{root}/run/docker/plugins/{driver}/{driver}.sock"),
-        format!("{root}/etc/docker/plugins/{driver}.spec"),
-        format!("{root}/etc/docker/plugins/{driver}.json"),
-        format!("{root}/usr/lib/docker/plugins/{driver}.spec"),
-        format!("{root}/usr/lib/docker/plugins/{driver}.json"),
-    ]
-    .iter()
-    .any(|path| std::path::Path::new(path).exists())
 }
 
 async fn must_exist(engine: &Engine, name: &str) -> Result<(), WorldError> {
