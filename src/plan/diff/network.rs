@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::address::overlap;
 use crate::model::hash;
 use crate::plan::observed::{FoundNetwork, Observed};
-use crate::plan::spec::{NetworkSpec, Spec};
+use crate::plan::spec::NetworkSpec;
 
 /// The fate of a network that is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub enum Fate {
 
 /// The hash of a network spec, as its label has it.
 pub fn spec_hash(spec: &NetworkSpec) -> String {
-    hash::of(&Spec::Network(spec.clone()))
+    hash::of(spec)
 }
 
 /// The fate of a network. One without our hash that `docker compose` made for this very project is compared by what

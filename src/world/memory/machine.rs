@@ -179,7 +179,7 @@ impl Machine {
             let act = format!("cannot create network `{}`", spec.name);
             Err(WorldError::new(kind, act, said))
         };
-        let digest = hash::of(&Spec::Network(spec.clone()));
+        let digest = hash::of(spec);
         if let Some(found) = self.networks.get(&spec.name) {
             let same = found.project.as_deref() == Some(project.as_str())
                 && (found.hash.as_ref() == Some(&digest) || found.spec == *spec);
