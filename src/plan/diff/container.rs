@@ -314,7 +314,7 @@ fn is_as_wanted(endpoint: &FoundEndpoint, wanted: &AttachmentSpec) -> bool {
 }
 
 /// A setting that the engine honours only when it makes the container.
-fn only_at_creation(attachment: &AttachmentSpec, observed: &Observed) -> Option<&'static str> {
+pub fn only_at_creation(attachment: &AttachmentSpec, observed: &Observed) -> Option<&'static str> {
     if attachment.mac_address.is_some() && !observed.engine.speaks(1, 54) {
         return Some("mac_address");
     }

@@ -17,12 +17,12 @@ use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
 use crate::plan::desired::{At, Desired, Until};
 use crate::plan::diff::PlanError;
-use crate::plan::diff::container::{Fate, Recreate, after_donor, existing, fate};
+use crate::plan::diff::container::{Fate, Recreate, after_donor, existing, fate, only_at_creation};
 use crate::plan::diff::draft::Draft;
 use crate::plan::diff::network::{Fate as NetworkFate, fate as network_fate};
 use crate::plan::graph::Graph;
 use crate::plan::observed::{FoundContainer, Observed};
-use crate::plan::spec::{ContainerSpec, Kind, ResourceId, Spec};
+use crate::plan::spec::{ContainerNetwork, ContainerSpec, Kind, ResourceId, Spec};
 use crate::plan::step::{Milestone, Plan, Reason, State, StepIndex};
 
 /// What the command line wants of `up`.
@@ -195,6 +195,12 @@ impl<'a> Writer<'a> {
             };
             let found = self.found.get(&id).copied();
             let mut fate = fate(spec, found, self.observed, &self.options.recreate);
+            if let Some(network) = self.bound_to_replaced(spec)
+                && !fate.is_new()
+                && self.options.recreate != Recreate::Never
+            {
+                fate = Fate::Replace(Reason::Because(network));
+            }
             for (donor, bound, restart) in donors.get(&id).into_iter().flatten() {
                 if let Some(donor_fate) = self.fates.get(*donor) {
                     fate = after_donor(fate, donor, donor_fate, *bound, *restart);
@@ -202,6 +208,18 @@ impl<'a> Writer<'a> {
             }
             self.fates.insert(id, fate);
         }
+    }
+
+    /// A network that is made anew and that this container cannot be put back on as it should be.
+    fn bound_to_replaced(&self, spec: &ContainerSpec) -> Option<ResourceId> {
+        let ContainerNetwork::Attached(attachments) = &spec.network else {
+            return None;
+        };
+        attachments
+            .iter()
+            .filter(|attachment| self.replaced.contains_key(&attachment.network))
+            .find(|attachment| only_at_creation(attachment, self.observed).is_some())
+            .map(|attachment| ResourceId::new(Kind::Network, &attachment.network))
     }
 
     /// The edges that the stack's needs ask for.
