@@ -13,5 +13,6 @@ mod layers;
 mod plan;
 mod reach;
 mod reader;
+mod readme;
 mod schema;
 mod torture;

@@ -14,6 +14,11 @@ use crate::runner::{Failure, repository};
 /// The program under test.
 const STACK: &str = env!("CARGO_BIN_EXE_stack");
 
+/// The program under test, for scripts that call it.
+pub fn stack_program() -> &'static str {
+    STACK
+}
+
 /// No command in a test may take longer.
 const COMMAND_SECONDS: &str = "120";
 
@@ -217,6 +222,16 @@ impl Bed {
     /// Where its data, its log and its socket are.
     pub fn folder(&self) -> PathBuf {
         self.folder.clone()
+    }
+
+    /// A file of this host by a path of the machine.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.keeper))
+    }
+
+    /// The process that keeps the namespaces.
+    pub fn keeper(&self) -> u32 {
+        self.keeper
     }
 
     /// The address of the engine, as `DOCKER_HOST` takes it.

@@ -191,7 +191,12 @@ fn ipvlan_l3s(guest: &Guest) -> Result<Outcome, Failure> {
         "ipvlan-l3s",
         "web container:ipvlan-l3s-other-1 10.88.0.20
          in_place host curl -s --max-time 4 http://10.88.0.20/
-         ip -details link show type ipvlan | grep -o 'mode l3s' | head -n 1",
+         ip -details link show type ipvlan | grep -o 'mode l3s' | head -n 1
+         ip -n ipvlan-l3s-office-laptop route add 10.88.0.0/24 via 192.168.88.10
+         web ipvlan-l3s-office-laptop 10.88.0.20
+         iptables -I INPUT -d 10.88.0.20 -j DROP
+         web ipvlan-l3s-office-laptop 10.88.0.20
+         iptables -D INPUT -d 10.88.0.20 -j DROP",
     )?;
     seen(
         without_names(lines),
@@ -199,6 +204,9 @@ fn ipvlan_l3s(guest: &Guest) -> Result<Outcome, Failure> {
             "container:ipvlan-l3s-other-1 10.88.0.20: [::ffff:10.88.0.21]",
             "hello from the stack lab image",
             "mode l3s",
+            "ipvlan-l3s-office-laptop 10.88.0.20: [::ffff:192.168.88.50]",
+            // The host's firewall is on the way, as it is not in l3.
+            "ipvlan-l3s-office-laptop 10.88.0.20: silence",
         ],
     )
 }
@@ -229,7 +237,10 @@ fn lan_reject(guest: &Guest) -> Result<Outcome, Failure> {
         "lan-reject",
         "web lan-reject-first-laptop 192.168.92.20
          web container:lan-reject-sibling-1 192.168.92.20
-         web lan-reject-second-laptop 192.168.93.20",
+         web lan-reject-second-laptop 192.168.93.20
+         sed -i '0,/promiscuous: reject/s//promiscuous: accept/' stack.yaml
+         stack up -d >/t/up 2>&1 || cat /t/up
+         web lan-reject-first-laptop 192.168.92.20",
     )?;
     seen(
         without_names(lines),
@@ -237,6 +248,7 @@ fn lan_reject(guest: &Guest) -> Result<Outcome, Failure> {
             "lan-reject-first-laptop 192.168.92.20: silence",
             "container:lan-reject-sibling-1 192.168.92.20: [::ffff:192.168.92.21]",
             "lan-reject-second-laptop 192.168.93.20: [::ffff:192.168.93.50]",
+            "lan-reject-first-laptop 192.168.92.20: [::ffff:192.168.92.50]",
         ],
     )
 }

@@ -20,7 +20,9 @@ mod guest_examples;
 mod harness;
 mod host;
 mod place;
+mod quickstart;
 mod reach;
+mod readme;
 mod runner;
 mod wire;
 
@@ -32,7 +34,9 @@ fn main() -> ExitCode {
         engine::tests(),
         examples::tests(),
         guest_examples::tests(),
+        quickstart::tests(),
         reach::tests(),
+        readme::tests(),
     ]
     .into_iter()
     .flatten()
