@@ -13,7 +13,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ready;
 use crate::cli::render::{mutter, talk};
-use crate::plan::diff::lifecycle::{Act, lifecycle};
+use crate::plan::diff::lifecycle::{Act, Followers, lifecycle};
 use crate::world::WorldError;
 use crate::world::engine::Engine;
 use crate::world::engine::talk::act::AnonymousVolumes;
@@ -102,6 +102,7 @@ pub async fn start(context: &Context, arguments: StartArgs) -> Outcome {
         "start",
         Act::Start,
         &arguments.services,
+        Followers::Left,
         None,
     )
     .await?;
@@ -129,6 +130,7 @@ pub async fn stop(context: &Context, arguments: StopArgs) -> Outcome {
         "stop",
         Act::Stop,
         &arguments.services,
+        Followers::Left,
         arguments.timeout,
     )
     .await
@@ -143,6 +145,11 @@ pub async fn restart(context: &Context, arguments: RestartArgs) -> Outcome {
         "restart",
         Act::Restart,
         &arguments.services,
+        if arguments.no_deps {
+            Followers::Left
+        } else {
+            Followers::Restarted
+        },
         arguments.timeout,
     )
     .await
@@ -154,6 +161,7 @@ async fn change(
     command: &'static str,
     act: Act,
     services: &[String],
+    followers: Followers,
     timeout: Option<u32>,
 ) -> Outcome {
     let session = Session::open(context, &target.project, command).await?;
@@ -166,8 +174,15 @@ async fn change(
     let observed = session.observe(Vec::new()).await?;
     let only: Option<BTreeSet<String>> =
         (!services.is_empty()).then(|| services.iter().cloned().collect());
-    let plan = lifecycle(&target.project, &observed, act, only.as_ref(), timeout)
-        .map_err(Failure::said)?;
+    let plan = lifecycle(
+        &target.project,
+        &observed,
+        act,
+        only.as_ref(),
+        followers,
+        timeout,
+    )
+    .map_err(Failure::said)?;
     if plan.is_empty() {
         let nothing = match act {
             Act::Start if listed.is_empty() => {
@@ -304,6 +319,7 @@ pub async fn rm(context: &Context, arguments: RmArgs) -> Outcome {
             "stop",
             Act::Stop,
             &arguments.services,
+            Followers::Left,
             None,
         )
         .await?;

@@ -18,7 +18,7 @@ use stack::plan::desired::{Desired, Wishes, desired};
 use stack::plan::diff::PlanError;
 use stack::plan::diff::container::Recreate;
 use stack::plan::diff::down::{DownOptions, down};
-use stack::plan::diff::lifecycle::{Act, lifecycle};
+use stack::plan::diff::lifecycle::{Act, Followers, lifecycle};
 use stack::plan::diff::network::spec_hash;
 use stack::plan::diff::up::{UpOptions, up};
 use stack::plan::observed::{
@@ -535,7 +535,15 @@ fn down_goes_backwards_and_needs_no_file() {
     "#]]
     .assert_eq(&shown(&plan));
 
-    let plan = lifecycle(&stack.project, &observed, Act::Restart, None, None).unwrap();
+    let plan = lifecycle(
+        &stack.project,
+        &observed,
+        Act::Restart,
+        None,
+        Followers::Left,
+        None,
+    )
+    .unwrap();
     expect![[r#"
         0 stop container/lab-web-1: asked for: restart
         1 stop container/lab-db-1: asked for: restart after 0
@@ -650,5 +658,39 @@ fn a_route_that_is_missing_waits_until_its_container_is_connected() {
             2 create shim/shim-lab-lan: it is not there after 0
             3 create route/shim-lab-lan/lab-web-1: it is not there after 1, 2
         "#]],
+    );
+}
+
+#[test]
+fn a_restart_takes_those_along_that_say_so() {
+    let follower = waits(service("web"), "db", Condition::Started, true);
+    let other = waits(service("log"), "db", Condition::Started, false);
+    let stack = stack(vec![follower, other, service("db")], vec![]);
+    let observed = world_of(&stack);
+    let only = Some(["db".to_owned()].into());
+    let steps = |followers| {
+        let plan = lifecycle(
+            &stack.project,
+            &observed,
+            Act::Restart,
+            only.as_ref(),
+            followers,
+            None,
+        );
+        let names: Vec<String> = plan
+            .unwrap()
+            .steps
+            .iter()
+            .map(|step| format!("{} {}", step.verb(), step.id))
+            .collect();
+        names.join(", ")
+    };
+    assert_eq!(
+        steps(Followers::Restarted),
+        "stop container/lab-web-1, stop container/lab-db-1, start container/lab-db-1, start container/lab-web-1"
+    );
+    assert_eq!(
+        steps(Followers::Left),
+        "stop container/lab-db-1, start container/lab-db-1"
     );
 }

@@ -64,10 +64,14 @@ impl Speaker {
         };
         match event {
             Event::RunStarted { steps, .. } => {
-                self.replaced = steps
-                    .iter()
-                    .filter(|subject| subject.verb == "park")
-                    .map(|subject| subject.id.clone())
+                let of = |verb: &str| -> BTreeSet<&ResourceId> {
+                    let those = steps.iter().filter(|subject| subject.verb == verb);
+                    those.map(|subject| &subject.id).collect()
+                };
+                // One that is parked and has no successor is on its way out.
+                self.replaced = of("park")
+                    .intersection(&of("create"))
+                    .map(|id| (*id).clone())
                     .collect();
                 None
             }

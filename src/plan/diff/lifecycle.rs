@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::model::mark;
 use crate::model::name::ProjectName;
 use crate::plan::diff::PlanError;
 use crate::plan::diff::container::existing;
@@ -30,13 +31,23 @@ impl Act {
     }
 }
 
+/// Whom a restart takes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followers {
+    /// Services that say `restart: true` of one that is restarted.
+    Restarted,
+    /// Nobody but those whose network namespace would be dead.
+    Left,
+}
+
 /// The plan that does `act` to the containers of the project, or of these services only. Containers that share the
-/// network namespace of one that is restarted are restarted with it: theirs would be dead.
+/// network namespace of one that is restarted are restarted with it in any case: theirs would be dead.
 pub fn lifecycle(
     project: &ProjectName,
     observed: &Observed,
     act: Act,
     only: Option<&BTreeSet<String>>,
+    followers: Followers,
     timeout: Option<u32>,
 ) -> Result<Plan, PlanError> {
     let own: Vec<&FoundContainer> = observed
@@ -56,15 +67,7 @@ pub fn lifecycle(
     let mut chosen: Vec<&FoundContainer> =
         own.iter().copied().filter(|found| named(found)).collect();
     if act == Act::Restart {
-        let owners: BTreeSet<String> = chosen
-            .iter()
-            .map(|found| format!("container:{}", found.engine_id))
-            .collect();
-        chosen.extend(
-            own.iter().filter(|found| {
-                !named(found) && found.runs() && owners.contains(&found.network_mode)
-            }),
-        );
+        chosen = with_followers(chosen, &own, followers);
     }
     let reason = Reason::Asked(act.word().to_owned());
     let mut draft = Draft::default();
@@ -91,4 +94,43 @@ pub fn lifecycle(
         draft.after(needed, dependent);
     }
     draft.finish(project)
+}
+
+/// The chosen containers and all that must be restarted with them, however far that goes.
+fn with_followers<'a>(
+    chosen: Vec<&'a FoundContainer>,
+    own: &[&'a FoundContainer],
+    followers: Followers,
+) -> Vec<&'a FoundContainer> {
+    let mut all = chosen;
+    let mut seen: BTreeSet<&str> = all.iter().map(|found| found.engine_id.as_str()).collect();
+    let mut next = 0;
+    while let Some(restarted) = all.get(next).copied() {
+        next += 1;
+        let mode = format!("container:{}", restarted.engine_id);
+        for found in own.iter().copied().filter(|found| found.runs()) {
+            let shares = found.network_mode == mode;
+            let follows = followers == Followers::Restarted
+                && restarted
+                    .service
+                    .as_ref()
+                    .is_some_and(|service| follows(found, service.as_str()));
+            if (shares || follows) && seen.insert(&found.engine_id) {
+                all.push(found);
+            }
+        }
+    }
+    all
+}
+
+/// Whether a container's label says that it restarts with a service (`db:service_started:true`).
+fn follows(found: &FoundContainer, service: &str) -> bool {
+    let label = found
+        .labels
+        .get(mark::DEPENDS_ON)
+        .map_or("", String::as_str);
+    label.split(',').any(|entry| {
+        let mut parts = entry.split(':');
+        parts.next() == Some(service) && parts.nth(1) == Some("true")
+    })
 }
