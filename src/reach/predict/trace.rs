@@ -481,14 +481,18 @@ fn holders(scene: &Scene, from: Endpoint, next: IpAddr, destination: IpAddr) -> 
         if *node == from.node {
             continue;
         }
-        for member in segment.members.iter().filter(|member| member.node == *node) {
-            let carries = scene
-                .link(*member)
-                .is_some_and(|link| link.addresses.iter().any(|own| own.addr() == wanted));
-            if carries {
-                exact.push(*member);
+        for (index, own) in scene.nodes[*node].links.iter().enumerate() {
+            if own.segment != link.segment {
+                continue;
+            }
+            let member = Endpoint {
+                node: *node,
+                link: index,
+            };
+            if own.addresses.iter().any(|prefix| prefix.addr() == wanted) {
+                exact.push(member);
             } else if *node != HOST || scene.facts.arp_ignore == 0 {
-                weak.push(*member);
+                weak.push(member);
             }
         }
     }

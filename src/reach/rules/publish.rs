@@ -137,6 +137,11 @@ pub fn publication<'a>(
     let v6 = destination.is_ipv6();
     let same_family = if v6 { publication.to6 } else { publication.to4 };
     let Some(to) = same_family.filter(|_| !v6 || facts.ip6tables) else {
+        // An engine without rules for IPv6 leaves it to its proxy, even where it is told to do without (measured on
+        // 20.10).
+        if let Some(to) = publication.to6.filter(|_| v6) {
+            return Publish::Proxied(publication, to, &V3);
+        }
         let other = publication.to4.or(publication.to6);
         return match other {
             Some(to) if v6 && facts.userland_proxy => Publish::Proxied(publication, to, &V3),

@@ -227,6 +227,10 @@ impl<'a> Draft<'a> {
             }
         }
         self.scene.owners = owners;
+        for (place, tenant) in self.scene.containers.values().enumerate() {
+            let places = self.scene.tenants.entry(tenant.node).or_default();
+            places.push(place);
+        }
         self.scene
     }
 }

@@ -51,6 +51,8 @@ pub struct Scene {
     pub networks: IndexMap<String, NetworkFact>,
     /// Who has an address, anywhere.
     pub(crate) owners: HashMap<IpAddr, Vec<NodeId>>,
+    /// The places in [`Scene::containers`] of those who live in a namespace.
+    pub(crate) tenants: HashMap<NodeId, Vec<usize>>,
     /// Names of each network: network, then name, to the endpoints that carry it.
     pub(crate) names: HashMap<String, HashMap<String, Vec<Endpoint>>>,
 }
@@ -338,9 +340,11 @@ impl Scene {
 
     /// The containers that live in a namespace.
     pub fn tenants(&self, node: NodeId) -> impl Iterator<Item = (&str, &Tenant)> + '_ {
-        self.containers
-            .iter()
-            .filter(move |(_, tenant)| tenant.node == node)
+        self.tenants
+            .get(&node)
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.containers.get_index(*place))
             .map(|(name, tenant)| (name.as_str(), tenant))
     }
 
