@@ -238,7 +238,7 @@ fn lan_reject(guest: &Guest) -> Result<Outcome, Failure> {
         "web lan-reject-first-laptop 192.168.92.20
          web container:lan-reject-sibling-1 192.168.92.20
          web lan-reject-second-laptop 192.168.93.20
-         sed -i '0,/promiscuous: reject/s//promiscuous: accept/' stack.yaml
+         sed -i '/^  first:/,/^  second:/s/reject/accept/' stack.yaml
          stack up -d >/t/up 2>&1 || cat /t/up
          web lan-reject-first-laptop 192.168.92.20",
     )?;
