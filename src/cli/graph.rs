@@ -10,7 +10,7 @@ use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::draw::found::{self, View};
 use crate::draw::scene::Scene;
-use crate::draw::{text, wanted};
+use crate::draw::{dot, html, mermaid, svg, text, wanted};
 use crate::file::active::Dependencies;
 use crate::model::mark;
 use crate::model::name::ProjectName;
@@ -30,7 +30,7 @@ Examples:
   stack graph                       networks, links and addresses as they are
   stack graph --file-only           what `up` would make; no engine is asked
   stack -p lab graph                a project whose file is gone
-  stack graph -o lab.txt            into a file"
+  stack graph --format svg -o lab.svg   a picture"
 )]
 pub struct GraphArgs {
     /// Output format
@@ -49,6 +49,14 @@ pub struct GraphArgs {
 pub enum GraphFormat {
     /// Lines for a terminal
     Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown on GitHub and GitLab
+    Mermaid,
+    /// A picture
+    Svg,
+    /// One page that needs nothing else: the picture and the lines
+    Html,
 }
 
 /// Draws the picture.
@@ -72,6 +80,10 @@ pub async fn run(context: &Context, arguments: GraphArgs) -> Outcome {
     };
     let picture = match arguments.format {
         GraphFormat::Text => text::text(&scene),
+        GraphFormat::Dot => dot::dot(&scene),
+        GraphFormat::Mermaid => mermaid::mermaid(&scene),
+        GraphFormat::Svg => svg::svg(&scene),
+        GraphFormat::Html => html::html(&scene),
     };
     match &arguments.output {
         Some(path) => std::fs::write(path, picture)

@@ -2,8 +2,13 @@
 //! the file ([`wanted`]) or from what was observed ([`found`]), and each format writes the same scene as text.
 //! Nothing here reads, asks or prints.
 
+pub mod dot;
 pub mod found;
+pub mod html;
+pub mod mermaid;
 pub mod network;
 pub mod scene;
+pub mod svg;
 pub mod text;
 pub mod wanted;
+pub mod web;

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 
+use stack::draw::dot::dot;
 use stack::draw::found::{View, scene as found};
+use stack::draw::html::html;
+use stack::draw::mermaid::mermaid;
+use stack::draw::svg::svg;
 use stack::draw::text::text;
 use stack::draw::wanted::scene as wanted;
 use stack::file::files::Disk;
@@ -416,4 +420,62 @@ fn without_the_host_only_the_engine_is_drawn_and_what_is_missing_is_told() {
           container none-hermit-1
     "#]]
     .assert_eq(&text(&scene));
+}
+
+#[test]
+fn the_picture_beside_the_main_example_is_fresh() {
+    let (stack, desired) = example("main");
+    expect_file!["../../examples/main/graph.svg"].assert_eq(&svg(&wanted(&stack, &desired)));
+}
+
+#[test]
+fn a_page_holds_the_picture_and_the_text_and_nothing_from_elsewhere() {
+    let (stack, desired) = example("main");
+    let scene = wanted(&stack, &desired);
+    let page = html(&scene);
+    assert!(page.contains(&svg(&scene)) && page.contains("shared by main-sidecar-1"));
+    let addresses = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!addresses.contains("://"), "{page}");
+}
+
+#[test]
+fn graphviz_and_mermaid_have_a_node_for_each_container_and_an_edge_for_each_joint() {
+    let (stack, desired) = example("macvlan-vlan");
+    let scene = wanted(&stack, &desired);
+    expect![[r#"
+        graph "macvlan-vlan" {
+          rankdir=LR;
+          node [fontname="monospace", fontsize=10];
+          edge [fontname="monospace", fontsize=9];
+          n0 [shape=box, label="parent lab5\n192.168.85.10/24"];
+          n1 [shape=house, label="desk\n192.168.85.50/24\n10.20.0.51/24"];
+          n2 [shape=house, label="phone\n10.20.0.50/24"];
+          n3 [shape=box, label="parent lab5.20\nVLAN 20 on lab5"];
+          n4 [shape=box, label="macvlan-vlan_voice\nmacvlan bridge\n10.20.0.0/24"];
+          n5 [shape=house, label="shim shim-macv-a7b45\n10.20.0.254/32"];
+          n6 [shape=ellipse, label="macvlan-vlan-exchange-1"];
+          n0 -- n1 [label=""];
+          n0 -- n2 [label=""];
+          n3 -- n4 [label=""];
+          n3 -- n5 [label=""];
+          n4 -- n6 [label="10.20.0.20"];
+        }
+    "#]]
+    .assert_eq(&dot(&scene));
+    expect![[r#"
+        flowchart LR
+          n0["parent lab5<br/>192.168.85.10/24"]
+          n1[/"desk<br/>192.168.85.50/24<br/>10.20.0.51/24"\]
+          n2[/"phone<br/>10.20.0.50/24"\]
+          n3["parent lab5.20<br/>VLAN 20 on lab5"]
+          n4["macvlan-vlan_voice<br/>macvlan bridge<br/>10.20.0.0/24"]
+          n5[/"shim shim-macv-a7b45<br/>10.20.0.254/32"\]
+          n6("macvlan-vlan-exchange-1")
+          n0 --- n1
+          n0 --- n2
+          n3 --- n4
+          n3 --- n5
+          n4 ---|"10.20.0.20"| n6
+    "#]]
+    .assert_eq(&mermaid(&scene));
 }
