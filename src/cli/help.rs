@@ -13,6 +13,7 @@ Start here:
 Before and after:
   stack plan            every step that `up` would take, and why; nothing is changed
   stack config          the file as it is understood, all defaults filled in
+  stack graph           who is on which network, with addresses
   stack engine start x  an engine of its own to try things on
 
 Files: stack.yaml, stack.yml, compose.yaml, compose.yml, docker-compose.yml; `-f` names others.
@@ -35,6 +36,7 @@ Every day:
   logs       Show what containers say
   exec       Run a command in a running container
   run        Run a command in a container of its own
+  graph      Draw networks, bridges, parents, shims and addresses
   config     Show the file as it is understood
 
 Parts of it:
