@@ -80,6 +80,7 @@ fn the_help_is_a_map() {
               logs       Show what containers say
               exec       Run a command in a running container
               run        Run a command in a container of its own
+              graph      Draw networks, bridges, parents, shims and addresses
               config     Show the file as it is understood
 
             Parts of it:
@@ -93,6 +94,7 @@ fn the_help_is_a_map() {
 
             Look around:
               ls         List projects
+              doctor     Tell what on this machine will bite
               images     List the images of the project
               port       Show where a port is published
               top        Show the processes in the containers
@@ -137,6 +139,7 @@ fn the_help_is_a_map() {
             Before and after:
               stack plan            every step that `up` would take, and why; nothing is changed
               stack config          the file as it is understood, all defaults filled in
+              stack graph           who is on which network, with addresses
               stack engine start x  an engine of its own to try things on
 
             Files: stack.yaml, stack.yml, compose.yaml, compose.yml, docker-compose.yml; `-f` names others.
@@ -246,10 +249,10 @@ fn an_engine_that_does_not_answer_is_told_with_its_place() {
     check(
         &["ps"],
         expect![[r#"
-        exit 1
-        error: cannot connect to the engine at unix:///nonexistent/docker.sock: No such file or directory (os error 2). Is the engine running?
-        hint: start it (`systemctl start docker`, or `stack engine start` for a private one), or say where it is with `-H` or DOCKER_HOST
-    "#]],
+            exit 1
+            error: cannot connect to the Docker daemon at unix:///nonexistent/docker.sock: No such file or directory
+            hint: start it (`systemctl start docker`, or `stack engine start` for a private one), or say where it is with `-H` or DOCKER_HOST
+        "#]],
     );
 }
 
@@ -354,7 +357,7 @@ networks:
         8 |     depends_on: [nobody]
           |                  ^^^^^^
 
-        error[bad-prefix]: networks.lan.ipam.config.0.subnet: `10.0.0.0/33`: invalid IP address syntax
+        error[bad-prefix]: networks.lan.ipam.config[0].subnet: `10.0.0.0/33`: invalid IP address syntax
           --> stack.yaml:10:34
            |
         10 |   lan: {ipam: {config: [{subnet: 10.0.0.0/33}]}}
