@@ -1,0 +1,125 @@
+//! Mappings of names to texts: environments, labels, contexts and options. A list of `NAME=VALUE` becomes such a
+//! mapping; mappings with a grammar for each key are in [`crate::file::shape::object`].
+
+use crate::file::merge::{listed, pairs};
+use crate::file::shape::Shaper;
+use crate::file::tree::{Entry, Mapping, Mark, Node, Path, Value};
+
+/// What a pair without a value becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    Null,
+    Text,
+    Refused,
+}
+
+impl Shaper<'_> {
+    /// Names and texts, from a mapping or a list of `NAME=VALUE`.
+    pub fn pairs(&mut self, node: Node, empty: Empty, path: &Path) -> Option<Node> {
+        if let Value::Sequence(items) = &node.value {
+            for (index, item) in items.iter().enumerate() {
+                let Some(text) = item.as_text() else {
+                    self.wrong(item, "a string", &path.item(index));
+                    continue;
+                };
+                let (key, value) = text
+                    .split_once('=')
+                    .map_or((text, None), |(key, value)| (key, Some(value)));
+                if key.ends_with(char::is_whitespace) {
+                    let message =
+                        format!("environment variable `{key}` is declared with a trailing space");
+                    self.unreadable(
+                        item,
+                        "bad-pair",
+                        message,
+                        "remove the blank before the `=`",
+                        &path.item(index),
+                    );
+                } else if empty == Empty::Refused && value.is_none() {
+                    let message = format!("invalid value `{text}`, expected key=value");
+                    self.unreadable(
+                        item,
+                        "bad-pair",
+                        message,
+                        "write NAME=VALUE",
+                        &path.item(index),
+                    );
+                }
+            }
+        }
+        let node = match node.value {
+            Value::Sequence(_) => pairs(node, self.sources),
+            Value::Mapping(_) => node,
+            _ => return self.wrong(&node, "a mapping or a list of KEY=VALUE", path),
+        };
+        let Value::Mapping(mapping) = node.value else {
+            return None;
+        };
+        let mut out = Mapping::default();
+        for Entry {
+            key,
+            key_span,
+            node,
+        } in mapping.into_entries()
+        {
+            let value = match (&node.value, node.scalar_text(), empty) {
+                (Value::Null, _, Empty::Null) => Node::new(Value::Null, node.span),
+                (Value::Null, _, Empty::Text | Empty::Refused) => Node::text("", node.span),
+                (_, Some(text), _) => Node::text(text, node.span),
+                (_, None, _) => {
+                    self.wrong(&node, "a boolean, null, number or string", &path.key(&key));
+                    continue;
+                }
+            };
+            out.insert(key, key_span, value);
+        }
+        Some(Node {
+            value: Value::Mapping(out),
+            span: node.span,
+            mark: Mark::None,
+        })
+    }
+
+    /// Names and texts, from a mapping only.
+    pub fn options(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let Value::Mapping(_) = node.value else {
+            return self.wrong(&node, "a mapping", path);
+        };
+        self.pairs(node, Empty::Text, path)
+    }
+
+    /// Names and lists of texts, from a mapping; a single text is a list of one.
+    pub fn multi_options(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let Value::Mapping(mapping) = node.value else {
+            return self.wrong(&node, "a mapping", path);
+        };
+        let mut out = Mapping::default();
+        for Entry {
+            key,
+            key_span,
+            node,
+        } in mapping.into_entries()
+        {
+            let list = listed(node);
+            let span = list.span;
+            let Value::Sequence(items) = list.value else {
+                continue;
+            };
+            let mut values = Vec::new();
+            for (index, item) in items.into_iter().enumerate() {
+                match item.scalar_text() {
+                    Some(text) => values.push(Node::text(text, item.span)),
+                    None => {
+                        self.wrong(
+                            &item,
+                            "a string, number or boolean",
+                            &path.key(&key).item(index),
+                        );
+                    }
+                }
+            }
+            out.insert(key, key_span, Node::new(Value::Sequence(values), span));
+        }
+        Some(Node::new(Value::Mapping(out), node.span))
+    }
+}

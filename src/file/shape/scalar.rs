@@ -1,0 +1,182 @@
+//! Single values: choices, booleans, numbers, durations, sizes and file modes. What a text means is said by
+//! [`crate::file::value`]; here it is held against the kind, and what does not fit is told.
+
+use crate::diagnostic::Diagnostic;
+use crate::file::shape::Shaper;
+use crate::file::tree::{Node, Path, Value};
+use crate::file::value::{self, Spelling};
+
+impl Shaper<'_> {
+    /// One of a few words.
+    pub fn choice(&mut self, node: Node, choices: &[&'static str], path: &Path) -> Option<Node> {
+        let Some(text) = node.as_text() else {
+            return self.wrong(&node, "a string", path);
+        };
+        if choices.contains(&text) {
+            return Some(node);
+        }
+        let all = choices
+            .iter()
+            .map(|choice| format!("`{choice}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let message = format!("`{text}` is not one of the values it can have");
+        let hint = match value::nearest(text, choices.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? it can be {all}"),
+            None => format!("it can be {all}"),
+        };
+        self.unreadable(&node, "unknown-value", message, &hint, path)
+    }
+
+    /// A boolean, or a text that means one; the spellings of YAML 1.1 come with a warning.
+    pub fn boolean(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let text = match &node.value {
+            Value::Bool(_) => return Some(node),
+            Value::Text(text) => text.clone(),
+            _ => return self.wrong(&node, "a boolean", path),
+        };
+        let Some((yes, spelling)) = value::boolean(&text) else {
+            return self.unreadable(
+                &node,
+                "wrong-type",
+                format!("invalid boolean: `{text}`"),
+                "write `true` or `false`",
+                path,
+            );
+        };
+        if spelling == Spelling::Old {
+            self.tell(
+                Diagnostic::warning(
+                    "old-boolean",
+                    format!(
+                        "\"{text}\" for boolean is not supported by YAML 1.2, please use `{yes}`"
+                    ),
+                )
+                .at(node.span),
+                path,
+            );
+        }
+        Some(Node::new(Value::Bool(yes), node.span))
+    }
+
+    /// A whole number within bounds, or a text that means one.
+    pub fn integer(&mut self, node: Node, least: i64, most: i64, path: &Path) -> Option<Node> {
+        let number = match &node.value {
+            Value::Integer(number) => Some(*number),
+            Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+                Some(*number as i64)
+            }
+            Value::Text(text) => match text.parse() {
+                Ok(number) => Some(number),
+                Err(_) => {
+                    let message = format!("`{text}` is not a whole number");
+                    return self.unreadable(
+                        &node,
+                        "wrong-type",
+                        message,
+                        "write a whole number",
+                        path,
+                    );
+                }
+            },
+            _ => None,
+        };
+        let Some(number) = number else {
+            return self.wrong(&node, "an integer", path);
+        };
+        if number < least || number > most {
+            let message = if number < least {
+                format!("must be greater than or equal to {least}")
+            } else {
+                format!("must be less than or equal to {most}")
+            };
+            return self.unreadable(
+                &node,
+                "out-of-range",
+                message,
+                "give a number within the bounds",
+                path,
+            );
+        }
+        Some(Node::new(Value::Integer(number), node.span))
+    }
+
+    /// A finite number, or a text that means one.
+    pub fn number(&mut self, node: Node, path: &Path) -> Option<Node> {
+        match &node.value {
+            Value::Integer(_) => Some(node),
+            Value::Float(number) if number.is_finite() => Some(node),
+            Value::Text(text) => match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => {
+                    Some(Node::new(Value::Float(number), node.span))
+                }
+                _ => {
+                    let message = format!("`{text}` is not a number");
+                    self.unreadable(
+                        &node,
+                        "wrong-type",
+                        message,
+                        "write a number such as 0.5",
+                        path,
+                    )
+                }
+            },
+            _ => self.wrong(&node, "a number", path),
+        }
+    }
+
+    /// A length of time, in the spelling of Compose.
+    pub fn duration(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let Some(text) = node.as_text() else {
+            return self.wrong(&node, "a string such as 1m30s", path);
+        };
+        match value::duration(text) {
+            Some(length) => Some(Node::text(value::duration_text(length), node.span)),
+            None => {
+                let message = format!("invalid duration: `{text}`");
+                let hint = "write a number with a unit for each part (us, ms, s, m, h, d, w), such as 1m30s";
+                self.unreadable(&node, "bad-duration", message, hint, path)
+            }
+        }
+    }
+
+    /// A size, as a text of its bytes.
+    pub fn bytes(&mut self, node: Node, path: &Path) -> Option<Node> {
+        match &node.value {
+            Value::Integer(number) => Some(Node::text(number.to_string(), node.span)),
+            Value::Text(text) => match value::bytes(text) {
+                Ok(bytes) => Some(Node::text(bytes.to_string(), node.span)),
+                Err(message) => {
+                    let hint = "write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m";
+                    self.unreadable(&node, "bad-size", message, hint, path)
+                }
+            },
+            _ => self.wrong(&node, "a number or a string such as 64m", path),
+        }
+    }
+
+    /// A file mode, as a text of octal digits.
+    pub fn file_mode(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let bits = match &node.value {
+            Value::Integer(bits) => u32::try_from(*bits).ok(),
+            Value::Text(text) => u32::from_str_radix(text, 8).ok(),
+            _ => return self.wrong(&node, "a number or a string of octal digits", path),
+        };
+        match bits.filter(|bits| *bits <= 0o7777) {
+            Some(bits) => Some(Node::text(format!("0{bits:o}"), node.span)),
+            None => {
+                let message = format!(
+                    "`{}` is not a file mode",
+                    node.scalar_text().unwrap_or_default()
+                );
+                self.unreadable(
+                    &node,
+                    "bad-mode",
+                    message,
+                    "write octal digits in quotes, such as \"0440\"",
+                    path,
+                )
+            }
+        }
+    }
+}
