@@ -238,6 +238,7 @@ fn options(
             Some("never") => Some(PullPolicy::Never),
             Some(_) | None => None,
         },
+        renew_volumes: make.renew_anon_volumes,
         timeout: make.timeout,
         partial: !named.is_empty() || !stack.inactive.is_empty(),
     }

@@ -12,7 +12,7 @@ pub fn dot(scene: &Scene) -> String {
     let mut out = format!(
         "graph {} {{\n  rankdir=LR;\n  node [fontname=\"monospace\", fontsize=10];\n  \
          edge [fontname=\"monospace\", fontsize=9];\n",
-        quoted(&[scene.project.clone()])
+        quoted(std::slice::from_ref(&scene.project))
     );
     for (at, node) in web.nodes.iter().enumerate() {
         let shape = match node.shape {

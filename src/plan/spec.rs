@@ -289,6 +289,10 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Removed by the engine when it exits (`stack run --rm`).
     pub auto_remove: bool,
+    /// The engine's id of the container that this one replaces, whose anonymous volumes it takes over. No part of the
+    /// spec's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir_of: Option<String>,
 }
 
 /// Which network namespace a container has and how it is connected.

@@ -28,6 +28,9 @@ pub struct Facts {
     pub arp_ignore: u8,
     /// Whether a resolver beyond the engine's own answers for names it does not know.
     pub upstream_names: Upstream,
+    /// Whether the host asks itself for names (its resolv.conf names no server, or an address of its own) and has no
+    /// server there: the kernel refuses such a question at once.
+    pub host_asks_nobody: bool,
     /// Whether the host has a way out of itself (a default route); none is not known.
     pub way_out: Option<bool>,
     /// What listens, by the container's name, `host` or the machine's; absent is not known.
@@ -102,6 +105,7 @@ impl Default for Facts {
             forward_policy: ForwardPolicy::default(),
             arp_ignore: 0,
             upstream_names: Upstream::default(),
+            host_asks_nobody: false,
             way_out: None,
             listening: BTreeMap::new(),
             observed: false,

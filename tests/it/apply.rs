@@ -52,6 +52,7 @@ fn container(name: &str) -> Step {
         pre_stop: Vec::new(),
         labels: Default::default(),
         auto_remove: false,
+        heir_of: None,
     }));
     step(spec, State::Running)
 }

@@ -48,6 +48,7 @@ pub fn add(stack: &Stack, wishes: &Wishes, desired: &mut Desired) {
                 pre_stop: service.pre_stop.clone(),
                 labels: BTreeMap::new(),
                 auto_remove: false,
+                heir_of: None,
             };
             spec.labels = labels_of(&spec, &labels);
             ids.push(desired.add(Spec::Container(Box::new(spec))));

@@ -144,7 +144,10 @@ fn file(addresses: Vec<IpAddr>, card: &'static Card) -> Resolved {
 
 fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
     let who = scene.nodes[node].name.as_str();
+    // Containers are given other servers by the engine where the host's are on its own loopback.
+    let asks_nobody = scene.nodes[node].resolver == Resolver::Host && scene.facts.host_asks_nobody;
     let failure = match scene.facts.upstream_names {
+        _ if asks_nobody => Failure::Refused,
         Upstream::Answers => Failure::Nxdomain,
         Upstream::Unreachable => Failure::NoRoute,
     };

@@ -53,6 +53,8 @@ pub fn making(
         pre_stop: _,
         labels,
         auto_remove,
+        // Its volumes are among the mounts by now.
+        heir_of: _,
     } = spec;
     let ContainerConfig {
         command,

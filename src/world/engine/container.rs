@@ -21,7 +21,7 @@ use crate::world::engine::endpoint;
 use crate::world::engine::error::{is_name_conflict, refused, status};
 use crate::world::engine::existing::{Located, Was};
 use crate::world::engine::owner::{self, Owner};
-use crate::world::engine::{archive, hook, network, proxy};
+use crate::world::engine::{archive, heritage, hook, network, proxy};
 use crate::world::{ErrorKind, Progress, WorldError};
 
 /// Takes a container to the step's state.
@@ -118,8 +118,20 @@ impl Doer<'_> {
         }
     }
 
+    /// The spec with the anonymous volumes of the container that it replaces, where there are any.
+    async fn heir(&self, spec: &ContainerSpec) -> Result<Option<ContainerSpec>, WorldError> {
+        let Some(old) = &spec.heir_of else {
+            return Ok(None);
+        };
+        let old = inspect(self.engine, old).await?;
+        let mounts = old.and_then(|old| old.mounts).unwrap_or_default();
+        Ok(heritage::of(spec, &mounts))
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<(), WorldError> {
         let act = || format!("cannot create container `{}`", spec.name);
+        let heir = self.heir(spec).await?;
+        let spec = heir.as_ref().unwrap_or(spec);
         let internal = self.internal_networks(spec).await?;
         let mut making = body::making(spec, self.engine.api(), &internal)?;
         proxy::add(&mut making.body.env, self.engine.proxies());

@@ -15,6 +15,7 @@ pub mod endpoint;
 pub mod error;
 pub mod existing;
 pub mod facts;
+mod heritage;
 pub mod hook;
 pub mod ignore;
 pub mod image;

@@ -235,6 +235,7 @@ pub fn container(name: &str, network: ContainerNetwork, config: ContainerConfig)
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         auto_remove: false,
+        heir_of: None,
     }
 }
 

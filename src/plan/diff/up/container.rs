@@ -59,7 +59,8 @@ impl Writer<'_> {
                 }
                 self.stops.insert(found.engine_id.clone(), park);
                 marks.first = Some(park);
-                self.make(id, spec, reason, &mut marks);
+                let heir = self.heir(spec, found);
+                self.make(id, &heir, reason, &mut marks);
                 let discard = self.draft.push(Step {
                     id: old_id,
                     before: State::Parked(old),
@@ -112,6 +113,18 @@ impl Writer<'_> {
             ) => {}
         }
         marks
+    }
+
+    /// The spec of a container that replaces another: with its anonymous volumes, unless new ones are asked for.
+    pub(super) fn heir(&self, spec: &Arc<Spec>, found: &FoundContainer) -> Arc<Spec> {
+        match as_container(spec) {
+            Some(container) if !self.options.renew_volumes => {
+                let mut heir = container.clone();
+                heir.heir_of = Some(found.engine_id.clone());
+                Arc::new(Spec::Container(Box::new(heir)))
+            }
+            Some(_) | None => Arc::clone(spec),
+        }
     }
 
     pub(super) fn make(

@@ -37,6 +37,8 @@ pub struct UpOptions {
     pub build: bool,
     /// Overrides the pull policy of all services.
     pub pull: Option<PullPolicy>,
+    /// A container that replaces another gets new anonymous volumes (`-V`).
+    pub renew_volumes: bool,
     /// Seconds until a container that does not stop is killed; none is the container's own.
     pub timeout: Option<u32>,
     /// The stack is not all of the project (services were named, profiles are off): networks and shims that it does

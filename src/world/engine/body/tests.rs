@@ -34,6 +34,7 @@ fn container(network: ContainerNetwork) -> ContainerSpec {
         pre_stop: Vec::new(),
         labels: BTreeMap::new(),
         auto_remove: false,
+        heir_of: None,
     }
 }
 
