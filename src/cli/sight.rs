@@ -2,7 +2,6 @@
 //! Not a command.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::context::{Context, Opened};
@@ -13,7 +12,7 @@ use crate::plan::desired::{Wishes, desired};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::Spec;
 use crate::reach::compare::{Compared, compare};
-use crate::reach::facts::{Facts, Listening, Upstream};
+use crate::reach::facts::{Facts, Listening, OwnServer, Upstream};
 use crate::reach::predict::{Cell, predict};
 use crate::reach::probe::dns::Resolver;
 use crate::reach::probe::responder::Responder;
@@ -106,12 +105,17 @@ impl Sight {
             let is_dns = |socket: &Listening| socket.port == 53 && socket.protocol == Protocol::Udp;
             sockets.iter().any(is_dns)
         });
-        let is_own = |server: &IpAddr| {
-            let links = observed.host.iter().flat_map(|host| &host.links);
-            let mut own = links.flat_map(|link| link.addresses.iter().map(|net| net.addr()));
-            server.is_loopback() || own.any(|address| address == *server)
+        let server = servers.first().copied();
+        let links = observed.host.iter().flat_map(|host| &host.links);
+        let mut own = links.flat_map(|link| link.addresses.iter().map(|net| net.addr()));
+        facts.host_asks_nobody = match server {
+            _ if serves => None,
+            None => Some(OwnServer::Loopback),
+            Some(server) if server.is_loopback() => Some(OwnServer::Loopback),
+            Some(server) => own
+                .any(|address| address == server)
+                .then_some(OwnServer::Address),
         };
-        facts.host_asks_nobody = servers.first().is_none_or(is_own) && !serves;
         facts.userland_proxy = has_proxy(engine.local_process()).unwrap_or(facts.userland_proxy);
         let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
         Ok(Standing { scene, places })

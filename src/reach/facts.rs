@@ -30,13 +30,23 @@ pub struct Facts {
     pub upstream_names: Upstream,
     /// Whether the host asks itself for names (its resolv.conf names no server, or an address of its own) and has no
     /// server there: the kernel refuses such a question at once.
-    pub host_asks_nobody: bool,
+    pub host_asks_nobody: Option<OwnServer>,
     /// Whether the host has a way out of itself (a default route); none is not known.
     pub way_out: Option<bool>,
     /// What listens, by the container's name, `host` or the machine's; absent is not known.
     pub listening: BTreeMap<String, Vec<Listening>>,
     /// Whether something was observed at all.
     pub observed: bool,
+}
+
+/// Where on itself a host asks for names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnServer {
+    /// Its loopback: containers are given other servers by the engine.
+    Loopback,
+    /// Another address of its own: containers on the default bridge are given the same, and reach it.
+    Address,
 }
 
 /// A socket that takes connections or datagrams.
@@ -105,7 +115,7 @@ impl Default for Facts {
             forward_policy: ForwardPolicy::default(),
             arp_ignore: 0,
             upstream_names: Upstream::default(),
-            host_asks_nobody: false,
+            host_asks_nobody: None,
             way_out: None,
             listening: BTreeMap::new(),
             observed: false,

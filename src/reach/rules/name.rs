@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::reach::facts::Upstream;
+use crate::reach::facts::{OwnServer, Upstream};
 use crate::reach::rules::Card;
 use crate::reach::rules::host::H3;
 use crate::reach::scene::{Endpoint, NodeId, Resolver, Scene, Tenant};
@@ -144,8 +144,11 @@ fn file(addresses: Vec<IpAddr>, card: &'static Card) -> Resolved {
 
 fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
     let who = scene.nodes[node].name.as_str();
-    // Containers are given other servers by the engine where the host's are on its own loopback.
-    let asks_nobody = scene.nodes[node].resolver == Resolver::Host && scene.facts.host_asks_nobody;
+    let asks_nobody = match (scene.nodes[node].resolver, scene.facts.host_asks_nobody) {
+        (Resolver::Host, Some(_)) | (Resolver::HostCopy, Some(OwnServer::Address)) => true,
+        (Resolver::HostCopy, Some(OwnServer::Loopback)) => false,
+        (Resolver::Embedded | Resolver::Nothing, Some(_)) | (_, None) => false,
+    };
     let failure = match scene.facts.upstream_names {
         _ if asks_nobody => Failure::Refused,
         Upstream::Answers => Failure::Nxdomain,
@@ -158,7 +161,10 @@ fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
         failure,
         format!("the name `{name}`, asked by `{who}`"),
     );
-    if failure == Failure::NoRoute {
+    // A refusal or a missing route is told by ICMP, and the kernel tells a client so only about once a second
+    // (net.ipv4.icmp_ratelimit); in between the question stays unanswered. To itself it always tells.
+    let is_told_rarely = scene.nodes[node].resolver == Resolver::HostCopy;
+    if failure == Failure::NoRoute || failure == Failure::Refused && is_told_rarely {
         obstacle = obstacle.also(Failure::Timeout);
     }
     obstacle.remedy(format!(
