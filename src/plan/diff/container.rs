@@ -84,7 +84,15 @@ pub fn attachments_of(found: &FoundContainer) -> Vec<AttachmentSpec> {
         .endpoints
         .iter()
         .map(|endpoint| match noted.get(endpoint.network.as_str()) {
-            Some(spec) => (*spec).clone(),
+            // The label is as old as the container; an address that was given since then is the engine's to tell.
+            Some(spec) => {
+                let told = told(endpoint);
+                AttachmentSpec {
+                    ipv4_address: told.ipv4_address.or(spec.ipv4_address),
+                    ipv6_address: told.ipv6_address.or(spec.ipv6_address),
+                    ..(*spec).clone()
+                }
+            }
             None => told(endpoint),
         })
         .collect()
