@@ -72,7 +72,6 @@ part_engine() {
 
 part_guest() {
     [ "$(dpkg --print-architecture)" = amd64 ] || { say "guest: skipped: only amd64 is supported"; return 0; }
-    want qemu-system-x86_64 qemu-system-x86
     want qemu-img qemu-utils
     want mke2fs e2fsprogs
     want cpio cpio
@@ -80,7 +79,21 @@ part_guest() {
     want python3 python3
     want tc iproute2
     install
-    say "guest: $(qemu-system-x86_64 --version | head -n 1)"
+    qemu=qemu-system-x86_64
+    if ! command -v $qemu >/dev/null; then
+        $root apt-get -q update >/dev/null 2>&1 || true
+        # A newer qemu-utils from another suite is in the way of the package: then it lies beside, uninstalled.
+        if apt-get -s -q --no-install-recommends --no-remove install qemu-system-x86 >/dev/null 2>&1; then
+            missing=" qemu-system-x86"
+            install
+        elif folder=$(sh "$here/beds/qemu.sh"); then
+            qemu=$folder/bin/qemu-system-x86_64
+        else
+            say "guest: $folder"
+            return 0
+        fi
+    fi
+    say "guest: $($qemu --version | head -n 1)"
 }
 
 part_newest() {

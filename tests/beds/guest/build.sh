@@ -26,6 +26,7 @@ if [ "${1:-}" = --engine ]; then
     engine=$2
 fi
 
+. "$here/machine.sh"
 [ "$(uname -m)" = x86_64 ] || skip "the guest is made for x86_64 only"
 for command in qemu-system-x86_64 qemu-img mke2fs flock cpio depmod python3 dockerd busybox tc; do
     command -v "$command" >/dev/null || skip "no $command; run tests/setup.sh guest"
