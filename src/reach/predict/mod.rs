@@ -1,8 +1,12 @@
 //! Answers one question, or all: a name is resolved, then the packet is followed through the scene and its answer back.
 //! Pure, and quick enough to ask every question of a stack in one breath.
 
+pub mod answer;
 pub mod cells;
+pub mod gate;
 pub mod listen;
+pub mod packet;
+pub mod segment;
 pub mod trace;
 
 use std::net::IpAddr;

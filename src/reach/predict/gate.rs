@@ -1,0 +1,182 @@
+//! What the engine does at the host to a packet that passes: published ports, its firewall, and the address that the
+//! outside sees.
+
+use std::net::IpAddr;
+
+use crate::reach::predict::Path;
+use crate::reach::predict::packet::{Packet, Rewrite};
+use crate::reach::predict::trace::there_and_back;
+use crate::reach::question::{Ask, Question};
+use crate::reach::rules::bridge::{self, Forwarded};
+use crate::reach::rules::publish::{self, Came, Publish};
+use crate::reach::scene::{GatewayMode, HOST, NodeId, Scene};
+use crate::reach::verdict::{Hop, Obstacle, Translation};
+
+/// Published ports, at the host. True where the proxy took the packet and the container answered it.
+pub fn taken_by_engine(
+    scene: &Scene,
+    came: Option<usize>,
+    packet: &mut Packet,
+    question: &Question,
+    path: &mut Path,
+) -> Result<bool, Obstacle> {
+    let (Some(port), Some(protocol)) = (packet.port, question.ask.protocol()) else {
+        return Ok(false);
+    };
+    let link = came.and_then(|link| scene.nodes[HOST].links.get(link));
+    let bridge = link.and_then(|link| Some((link.segment?, scene.bridge_of(link)?)));
+    let came = match (link, bridge) {
+        (None, _) => Came::FromHost,
+        (Some(_), Some((segment, traits))) => Came::ByBridge(segment, traits),
+        (Some(_), None) => Came::ByWire,
+    };
+    match publish::publication(scene, came, packet.destination, protocol, port) {
+        Publish::Not => Ok(false),
+        Publish::Translated(publication, to, card) => {
+            path.card(card);
+            path.hops.push(Hop::Translated {
+                at: "host".to_owned(),
+                from: packet.destination,
+                to,
+                port: Some(publication.target),
+                what: Translation::Destination,
+            });
+            // The kernel chooses the source before it translates: for an address of its own that very address. From
+            // 127.0.0.1 nothing can be sent to a bridge, so there the source is translated too.
+            let asked = packet.source.unwrap_or(packet.destination);
+            let source = if asked.is_loopback() {
+                let route = scene.route(HOST, to).and_then(|route| route.source);
+                route.unwrap_or(asked)
+            } else {
+                asked
+            };
+            packet.rewrites.push(Rewrite {
+                at: HOST,
+                before: (asked, packet.destination),
+                after: (source, to),
+            });
+            packet.source = Some(source);
+            packet.destination = to;
+            packet.port = Some(publication.target);
+            packet.translated = true;
+            Ok(false)
+        }
+        Publish::Proxied(publication, to, card) => {
+            path.card(card);
+            path.hops.push(Hop::Translated {
+                at: "host".to_owned(),
+                from: packet.destination,
+                to,
+                port: Some(publication.target),
+                what: Translation::Proxy,
+            });
+            let second = Question {
+                ask: match question.ask {
+                    Ask::Udp(_) => Ask::Udp(publication.target),
+                    Ask::Tcp(_) | Ask::Name | Ask::Icmp => Ask::Tcp(publication.target),
+                },
+                ..question.clone()
+            };
+            there_and_back(scene, HOST, None, to, &second, path)?;
+            Ok(true)
+        }
+    }
+}
+
+pub fn pass_the_host(
+    scene: &Scene,
+    from: usize,
+    to: usize,
+    packet: &Packet,
+    question: &Question,
+    path: &mut Path,
+) -> Result<(), Obstacle> {
+    let side = |link: usize| {
+        let link = scene.nodes[HOST].links.get(link)?;
+        Some((scene.segment_name(link.segment), scene.bridge_of(link)?))
+    };
+    let published = packet.port.is_some_and(|port| {
+        scene
+            .owners(packet.destination)
+            .iter()
+            .flat_map(|node| scene.tenants(*node))
+            .any(|(name, _)| publishes(scene, name, port))
+    });
+    let forwarded = Forwarded {
+        from: side(from),
+        to: side(to),
+        destination: packet.destination,
+        translated: packet.translated,
+        published,
+        icmp: question.ask == Ask::Icmp,
+    };
+    if let Some(card) = bridge::forwarded(&scene.facts, forwarded)? {
+        path.card(card);
+        path.hops.push(Hop::Passed {
+            at: "host".to_owned(),
+            rule: card.id,
+        });
+    }
+    Ok(())
+}
+
+fn publishes(scene: &Scene, container: &str, port: u16) -> bool {
+    let translated = scene
+        .publications
+        .iter()
+        .any(|publication| publication.container == container && publication.target == port);
+    let routed = scene
+        .unpublished
+        .iter()
+        .any(|wish| wish.container == container && wish.target == port);
+    translated || routed
+}
+
+/// The source is translated on the way out of a bridge, and on the way back into the bridge it came from.
+pub fn leave_translated(
+    scene: &Scene,
+    at: NodeId,
+    came: Option<usize>,
+    to: usize,
+    packet: &mut Packet,
+    path: &mut Path,
+) {
+    let (HOST, Some(from)) = (at, came) else {
+        return;
+    };
+    let links = &scene.nodes[HOST].links;
+    let Some(traits) = scene.bridge_of(&links[from]) else {
+        return;
+    };
+    let v6 = packet.destination.is_ipv6();
+    let mode = if v6 { traits.mode6 } else { traits.mode4 };
+    let hairpin = from == to && packet.translated;
+    let translates = traits.masquerade
+        && mode != GatewayMode::Routed
+        && (from != to || hairpin)
+        && (!v6 || scene.facts.ip6tables);
+    if !translates {
+        return;
+    }
+    let family = |address: &IpAddr| address.is_ipv6() == v6;
+    let own = links[to].addresses.iter().map(|prefix| prefix.addr());
+    let Some(source) = packet.source else { return };
+    let address = own
+        .clone()
+        .find(family)
+        .or_else(|| scene.addresses(HOST).find(family));
+    let Some(address) = address else { return };
+    packet.rewrites.push(Rewrite {
+        at: HOST,
+        before: (source, packet.destination),
+        after: (address, packet.destination),
+    });
+    packet.source = Some(address);
+    path.hops.push(Hop::Translated {
+        at: "host".to_owned(),
+        from: source,
+        to: address,
+        port: None,
+        what: Translation::Source,
+    });
+}

@@ -1,0 +1,215 @@
+//! Who on a segment gets a frame: the neighbours that hold an address, and whether what joins them carries it.
+
+use std::net::IpAddr;
+
+use crate::model::network::IpvlanMode;
+use crate::reach::predict::Path;
+use crate::reach::rules::wire::{self, End, M9};
+use crate::reach::rules::{bridge, host};
+use crate::reach::scene::{
+    Endpoint, HOST, Link, NodeId, Role, Scene, SegmentKind, WireTraits, shown,
+};
+use crate::reach::verdict::{Confidence, Hop, Obstacle, Stage};
+
+/// Who on the segment of a link gets a frame for an address.
+pub fn deliver(
+    scene: &Scene,
+    from: Endpoint,
+    next: IpAddr,
+    destination: IpAddr,
+    path: &mut Path,
+) -> Result<Endpoint, Obstacle> {
+    let link = &scene.nodes[from.node].links[from.link];
+    let Some(id) = link.segment else {
+        return Err(host::nobody(&link.name, &shown(next)));
+    };
+    let segment = &scene.segments[id];
+    if matches!(segment.kind, SegmentKind::Outside) {
+        let other = segment
+            .members
+            .iter()
+            .find(|member| member.node != from.node);
+        return other
+            .copied()
+            .ok_or_else(|| host::outside("whether the world outside answers"));
+    }
+    let mut first: Option<Obstacle> = None;
+    for member in holders(scene, from, next, destination) {
+        match carried(scene, from, member, path) {
+            Ok(()) => {
+                path.hops.push(Hop::Carried {
+                    over: segment.name.clone(),
+                    to: scene.nodes[member.node].name.clone(),
+                });
+                return Ok(member);
+            }
+            Err(obstacle) if first.is_none() => first = Some(obstacle),
+            Err(_) => {}
+        }
+    }
+    Err(first.unwrap_or_else(|| unanswered(scene, &segment.kind, &segment.name, next)))
+}
+
+/// The links of the segment whose namespace has the address: first those that carry it, then, as Linux answers for all
+/// its addresses on all its links, the others (unless the host's `arp_ignore` forbids).
+fn holders(scene: &Scene, from: Endpoint, next: IpAddr, destination: IpAddr) -> Vec<Endpoint> {
+    let link = &scene.nodes[from.node].links[from.link];
+    let Some(segment) = link.segment.and_then(|id| scene.segments.get(id)) else {
+        return Vec::new();
+    };
+    let through_link = matches!(link.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
+    let wanted = if through_link { destination } else { next };
+    // A wire may have the address in two places where an ipvlan child is asked for at its parent.
+    let mut exact = Vec::new();
+    let mut weak = Vec::new();
+    for node in scene.owners(wanted) {
+        if *node == from.node {
+            continue;
+        }
+        for (index, own) in scene.nodes[*node].links.iter().enumerate() {
+            if own.segment != link.segment {
+                continue;
+            }
+            let member = Endpoint {
+                node: *node,
+                link: index,
+            };
+            if own.addresses.iter().any(|prefix| prefix.addr() == wanted) {
+                exact.push(member);
+            } else if *node != HOST || scene.facts.arp_ignore == 0 {
+                weak.push(member);
+            }
+        }
+    }
+    exact.extend(weak);
+    // ipvlan takes packets for its children off the parent before the host routes them.
+    if exact.iter().any(|member| member.node == HOST) && wanted != destination {
+        let children = segment.members.iter().filter(|member| {
+            scene.link(**member).is_some_and(|link| {
+                matches!(link.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _))
+                    && link.addresses.iter().any(|own| own.addr() == destination)
+            })
+        });
+        let children: Vec<Endpoint> = children.copied().collect();
+        if !children.is_empty() {
+            return children;
+        }
+    }
+    if exact.is_empty() && through_link {
+        // Not a sibling: the host's own routes lead on.
+        let route = scene.route(HOST, destination);
+        let next = route.map(|route| route.via.unwrap_or(destination));
+        for node in next.map_or(&[][..], |next| scene.owners(next)) {
+            let members = segment.members.iter().filter(|member| member.node == *node);
+            exact.extend(members.copied());
+        }
+    }
+    exact
+}
+
+fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Result<(), Obstacle> {
+    let (Some(one), Some(two)) = (scene.link(from), scene.link(to)) else {
+        return Ok(());
+    };
+    let Some(segment) = one.segment.and_then(|id| scene.segments.get(id)) else {
+        return Ok(());
+    };
+    match &segment.kind {
+        SegmentKind::Bridge(traits) => {
+            if one.role == Role::Port && two.role == Role::Port {
+                let linked = legacy_link(scene, from.node, to.node);
+                path.card(bridge::neighbours(traits, linked, &segment.name)?);
+            }
+            Ok(())
+        }
+        SegmentKind::Wire(traits) => {
+            let passthru = segment.members.iter().any(|member| {
+                scene.link(*member).is_some_and(|link| {
+                    link.role == Role::Macvlan(crate::model::network::MacvlanMode::Passthru)
+                })
+            });
+            let one_end = end(one, from.node);
+            let two_end = end(two, to.node);
+            let opened = l3_past_a_route(scene, one_end, two_end, to);
+            if let Some(card) = opened {
+                path.card(card);
+                return Ok(());
+            }
+            if traits.switch.is_none() && (one.role == Role::Station || two.role == Role::Station) {
+                path.at_most(Confidence::Medium);
+            }
+            let card = wire::heard(traits, passthru, one_end, two_end)?;
+            path.card(card);
+            Ok(())
+        }
+        SegmentKind::Overlay | SegmentKind::Outside => Ok(()),
+        SegmentKind::Plugin => {
+            path.at_most(Confidence::Low);
+            Ok(())
+        }
+    }
+}
+
+fn end(link: &Link, node: NodeId) -> End<'_> {
+    End {
+        role: link.role,
+        name: &link.name,
+        on_host: node == HOST,
+    }
+}
+
+/// A station whose route leads to an l3 child by the host's address hands the frame to the parent, and the child gets
+/// it there: no ARP of the child's is needed.
+fn l3_past_a_route(
+    scene: &Scene,
+    from: End,
+    to: End,
+    child: Endpoint,
+) -> Option<&'static crate::reach::rules::Card> {
+    let l3 = matches!(to.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
+    if !l3 || from.role != Role::Station {
+        return None;
+    }
+    // Only where the child's subnet is none of the wire's: else the station asks for it by ARP.
+    let address = scene.link(child)?.addresses.first()?.addr();
+    let on_wire = scene
+        .machines
+        .values()
+        .flat_map(|(node, _)| scene.nodes[*node].links.iter())
+        .flat_map(|link| &link.addresses)
+        .any(|prefix| prefix.contains(&address));
+    (!on_wire).then_some(&M9)
+}
+
+fn legacy_link(scene: &Scene, one: NodeId, two: NodeId) -> bool {
+    let links = |from: NodeId, to: NodeId| {
+        let names: Vec<&str> = scene.tenants(to).map(|(name, _)| name).collect();
+        scene.tenants(from).any(|(_, tenant)| {
+            let mut private = tenant.private_names.iter();
+            private.any(|(target, _)| names.contains(&target.as_str()))
+        })
+    };
+    links(one, two) || links(two, one)
+}
+
+/// Nobody whom we know has the address.
+fn unanswered(scene: &Scene, kind: &SegmentKind, segment: &str, next: IpAddr) -> Obstacle {
+    let real = matches!(
+        kind,
+        SegmentKind::Wire(WireTraits {
+            switch: None,
+            alone: false
+        }) | SegmentKind::Plugin
+    );
+    let own = scene.networks.values().any(|network| {
+        network.subnets.iter().any(|subnet| subnet.contains(&next))
+            && matches!(network.role, Role::Bridge | Role::Tunnel)
+    });
+    if real && !own {
+        let fact = format!("whether somebody at {} on `{segment}` answers", shown(next));
+        let mut obstacle = host::outside(&fact);
+        obstacle.stage = Stage::Link;
+        return obstacle;
+    }
+    host::nobody(segment, &shown(next))
+}

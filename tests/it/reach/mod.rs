@@ -1,0 +1,7 @@
+//! Who reaches whom, as the rules say it. What live engines say to the same stacks is tested in `tests/live/reach.rs`.
+
+mod bridges;
+mod build;
+mod many;
+mod names;
+mod wires;
