@@ -27,7 +27,11 @@ fi
 # want COMMAND PACKAGE: remembers PACKAGE when COMMAND is not found.
 missing=
 want() {
-    PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+    PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 && return
+    case "$missing " in
+        *" $2 "*) ;;
+        *) missing="$missing $2" ;;
+    esac
 }
 
 # install: gets what was remembered, in one go.
@@ -60,7 +64,8 @@ part_engine() {
     want sysctl procps
     want curl curl
     want jq jq
-    want cc gcc
+    # A compiler that links: without the C library's files gcc alone does not.
+    echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
     # A busybox that needs no library is the whole content of the lab image.
     if ! busybox=$(command -v busybox) || ldd "$busybox" >/dev/null 2>&1; then
         missing="$missing busybox-static"
