@@ -13,6 +13,7 @@ pub mod report;
 pub mod status;
 mod undo;
 mod walk;
+pub mod wanted;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -14,6 +14,7 @@ use crate::apply::event::{Event, Listener};
 use crate::apply::journal::{self, Heading, Journal, Unfinished};
 use crate::apply::lock::{Holder, Lock, LockError, Patience};
 use crate::apply::report::{Outcome as End, Report};
+use crate::apply::wanted::{self, WantedError};
 use crate::apply::{OnFailure, Options};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -25,7 +26,7 @@ use crate::cli::render::words::title;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::ResourceId;
+use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::Plan;
 use crate::world::World;
 use crate::world::live::Live;
@@ -50,6 +51,8 @@ pub struct Manner<'a> {
     pub quiet_images: bool,
     /// Where in the stack file a resource comes from.
     pub place: &'a (dyn Fn(&ResourceId) -> Option<String> + Sync),
+    /// What the project wants of its host when all is done; none leaves what it wants now.
+    pub host_side: Option<&'a [Spec]>,
 }
 
 impl Manner<'_> {
@@ -60,6 +63,7 @@ impl Manner<'_> {
             timings: false,
             quiet_images: false,
             place: &|_| None,
+            host_side: None,
         }
     }
 }
@@ -165,8 +169,59 @@ impl<'a> Session<'a> {
         }
         match report.outcome {
             End::Abandoned | End::Interrupted => Err(Failure::Told(Exit::Partial)),
-            End::Done | End::Failed => Ok(()),
+            End::Done | End::Failed => {
+                let end = match (unfinished.committed, report.left.is_empty()) {
+                    (true, _) => wanted::End::Done,
+                    (false, true) => wanted::End::TakenBack,
+                    (false, false) => wanted::End::Unclear,
+                };
+                self.settle(end)
+            }
         }
+    }
+
+    /// Notes that a run is about to change what the project wants of its host.
+    fn expect(&self, host_side: &[Spec]) -> Result<(), Failure> {
+        let engine = self.live.engine().url();
+        let records = self.context.records()?;
+        records
+            .begin(&self.project, &engine, host_side)
+            .map_err(|error| wanted_failure(&error))
+    }
+
+    /// Notes how a run ended that changed what the project wants of its host.
+    fn settle(&self, end: wanted::End) -> Result<(), Failure> {
+        let engine = self.live.engine().url();
+        let records = self.context.records()?;
+        records
+            .end(&self.project, &engine, end)
+            .map_err(|error| wanted_failure(&error))
+    }
+
+    /// What the project wants of its host, without a run: all of it is there already, or nothing is wanted any more.
+    pub fn keep(&self, host_side: &[Spec]) -> Result<(), Failure> {
+        if self.context.global.dry_run {
+            return Ok(());
+        }
+        let engine = self.live.engine().url();
+        let records = self.context.records()?;
+        records
+            .settle(&self.project, &engine, host_side.to_vec())
+            .map_err(|error| wanted_failure(&error))
+    }
+
+    /// What the project wanted of its host until now.
+    pub fn kept(&self) -> Result<Vec<Spec>, Failure> {
+        let engine = self.live.engine().url();
+        let records = self.context.records()?;
+        let found = records
+            .read(&self.project, &engine)
+            .map_err(|error| wanted_failure(&error))?;
+        Ok(match found.map(|wanted| wanted.standing) {
+            None => Vec::new(),
+            Some(wanted::Standing::Settled(now)) => now,
+            Some(wanted::Standing::Changing { from, to }) => from.unwrap_or(to),
+        })
     }
 
     /// The project.
@@ -225,10 +280,22 @@ impl<'a> Session<'a> {
                 since: now(),
                 boot: boot_id(),
             };
-            let journal =
-                Journal::begin(&self.file("journal")?, &heading, plan).map_err(journal_failure)?;
             let stops = wishes_to_stop()?;
-            apply::run(plan, &self.live, Some(journal), &ear, &options, stops).await
+            if let Some(host_side) = manner.host_side {
+                self.expect(host_side)?;
+            }
+            let journal = match Journal::begin(&self.file("journal")?, &heading, plan) {
+                Ok(journal) => journal,
+                Err(error) => {
+                    self.settle(wanted::End::TakenBack)?;
+                    return Err(journal_failure(error));
+                }
+            };
+            let report = apply::run(plan, &self.live, Some(journal), &ear, &options, stops).await;
+            if manner.host_side.is_some() {
+                self.settle(end_of(&report, manner.on_failure))?;
+            }
+            report
         };
         let Ear {
             renderer, times, ..
@@ -316,6 +383,26 @@ fn now() -> String {
     ZonedDateTime::now()
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
+}
+
+/// What a report says of the record of what the project wants of its host.
+fn end_of(report: &Report, on_failure: OnFailure) -> wanted::End {
+    match report.outcome {
+        End::Done => wanted::End::Done,
+        End::Failed | End::Interrupted
+            if on_failure == OnFailure::Undo && report.left.is_empty() =>
+        {
+            wanted::End::TakenBack
+        }
+        End::Failed | End::Interrupted | End::Abandoned => wanted::End::Unclear,
+    }
+}
+
+fn wanted_failure(error: &WantedError) -> Failure {
+    let cause = std::error::Error::source(error)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    Failure::said(format!("{error}{cause}"))
 }
 
 fn lock_failure(error: &LockError) -> Failure {

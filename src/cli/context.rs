@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
+use crate::apply::wanted::{Records, file_name};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::{Global, ProgressMode};
 use crate::cli::render::{DRY_RUN, Renderer, Stream};
@@ -20,7 +21,6 @@ use crate::file::Reading;
 use crate::file::active::{Dependencies, Selection};
 use crate::file::files::Disk;
 use crate::file::request::{Request, Resources, Text};
-use crate::model::hash;
 use crate::model::name::ProjectName;
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
@@ -36,6 +36,8 @@ pub struct Context {
     pub screen: Screen,
     /// The working directory, absolute.
     pub here: PathBuf,
+    /// Whether this process has become a part of a private engine's host.
+    pub private: bool,
 }
 
 /// A stack that was read without mistakes.
@@ -53,13 +55,14 @@ pub struct Target {
 
 impl Context {
     /// By flags and environment.
-    pub fn new(global: Global, settings: Settings) -> Result<Context, Failure> {
+    pub fn new(global: Global, settings: Settings, private: bool) -> Result<Context, Failure> {
         let screen = Screen::look(global.ansi, &settings);
         Ok(Context {
             here: std::env::current_dir()?,
             global,
             settings,
             screen,
+            private,
         })
     }
 
@@ -231,8 +234,30 @@ impl Context {
         let folder = state_folder(&self.settings)?;
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::said(format!("cannot make {}: {error}", folder.display())))?;
-        let engine = hash::short_hex(engine.as_bytes(), 8);
-        Ok(folder.join(format!("{project}@{engine}.{ending}")))
+        Ok(folder.join(file_name(project, engine, ending)))
+    }
+
+    /// Where locks and journals are.
+    pub fn state_folder(&self) -> Result<PathBuf, Failure> {
+        state_folder(&self.settings)
+    }
+
+    /// The records of what projects want of their host. They outlive a reboot: `/var/lib/stack` for root,
+    /// `$XDG_STATE_HOME/stack` else; a private engine does not, nor do its records.
+    pub fn records(&self) -> Result<Records, Failure> {
+        let variable = |name| self.settings.variable(name).map(PathBuf::from);
+        let folder = if self.private || variable("STACK_STATE_DIR").is_some() {
+            self.state_folder()?
+        } else if Uid::effective().is_root() {
+            PathBuf::from("/var/lib/stack")
+        } else if let Some(folder) = variable("XDG_STATE_HOME") {
+            folder.join("stack")
+        } else if let Some(home) = variable("HOME") {
+            home.join(".local/state/stack")
+        } else {
+            self.state_folder()?
+        };
+        Ok(Records::new(&folder))
     }
 }
 

@@ -64,6 +64,10 @@ pub async fn take_down(
 ) -> Outcome {
     let observed = session.observe(Vec::new()).await?;
     let plan = plan(context, target, &observed, arguments)?;
+    if arguments.services.is_empty() {
+        // From here on nobody is to bring anything back.
+        session.keep(&[])?;
+    }
     if plan.is_empty() {
         context.tell(&format!(
             " {} has nothing here: No resource found to remove",

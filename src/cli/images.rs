@@ -225,6 +225,7 @@ async fn fetch_all(
         timings: false,
         quiet_images: quiet,
         place: &place,
+        host_side: None,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)

@@ -20,8 +20,8 @@ use crate::plan::diff::container::Recreate;
 use crate::plan::diff::up::image::fetch;
 use crate::plan::diff::up::{UpOptions, orphans, up};
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::Spec;
-use crate::plan::step::Plan;
+use crate::plan::spec::{ResourceId, Spec};
+use crate::plan::step::{Plan, State};
 use crate::world::World;
 
 /// Everything that was decided before the first act.
@@ -141,6 +141,30 @@ impl Intent {
             .map_err(|error| plan_failure(&error, opened))
     }
 
+    /// What the project wants of its host when the plan is done. What it wants now and neither the plan nor these
+    /// wants speak of stays, where they are not about the whole project.
+    pub fn host_side(&self, now: &[Spec], plan: &Plan) -> Vec<Spec> {
+        let mut all: Vec<Spec> = self
+            .desired
+            .specs
+            .values()
+            .filter(|spec| spec.id().kind.on_host())
+            .map(|spec| spec.as_ref().clone())
+            .collect();
+        let goes = |id: &ResourceId| {
+            let mut steps = plan.steps.iter().filter(|step| step.id == *id);
+            steps.any(|step| step.after == State::Absent)
+        };
+        for spec in now.iter().filter(|_| self.wishes.partial) {
+            let id = spec.id();
+            if !self.desired.specs.contains_key(&id) && !goes(&id) {
+                all.push(spec.clone());
+            }
+        }
+        all.sort_by_key(|spec| spec.id());
+        all
+    }
+
     /// Fetches and builds what must come in any case, and looks at the world again.
     pub async fn fetch_images(
         &mut self,
@@ -157,6 +181,7 @@ impl Intent {
             timings: false,
             quiet_images: quiet,
             place: &place,
+            host_side: None,
         };
         let report = session
             .carry_out(&self.fetch, &self.observed, &manner)

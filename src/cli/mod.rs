@@ -204,8 +204,8 @@ fn dispatch(cli: Cli) -> Outcome {
         .map_or(here.clone(), |folder| here.join(folder));
     settings.fill_from_files(&global.env_files, &folder);
     global.fill(&settings)?;
-    enter_private_engine(&mut global, &settings)?;
-    let context = Context::new(global, settings)?;
+    let private = enter_private_engine(&mut global, &settings)?;
+    let context = Context::new(global, settings, private)?;
     if let Command::Config(arguments) = &command {
         return config::run(&context, arguments);
     }
@@ -259,8 +259,8 @@ async fn handle(context: &Context, command: Command) -> Outcome {
 }
 
 /// Where a private engine is meant, by name or by its socket, this process becomes a part of its host: links, routes
-/// and named namespaces are then the engine's own. Done before any thread is started.
-fn enter_private_engine(global: &mut Global, settings: &Settings) -> Result<(), Failure> {
+/// and named namespaces are then the engine's own. Done before any thread is started; whether it was.
+fn enter_private_engine(global: &mut Global, settings: &Settings) -> Result<bool, Failure> {
     let folder = std::path::absolute(engine::folder())?;
     let named = match (&global.engine, &global.host, &global.context) {
         (Some(name), _, _) => Some(PrivateEngine::named(&folder, name.clone())),
@@ -277,14 +277,14 @@ fn enter_private_engine(global: &mut Global, settings: &Settings) -> Result<(), 
         },
     };
     let Some(engine) = named else {
-        return Ok(());
+        return Ok(false);
     };
     global.host = Some(engine.endpoint());
     global.engine = None;
-    if engine.is_entered() {
-        return Ok(());
+    if !engine.is_entered() {
+        engine.enter()?;
     }
-    Ok(engine.enter()?)
+    Ok(true)
 }
 
 fn by_socket(engines: &std::path::Path, url: &str) -> Option<PrivateEngine> {

@@ -464,6 +464,7 @@ async fn fetch_image(
         timings: false,
         quiet_images: wanted.quiet_pull,
         place: &place,
+        host_side: None,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report).map(|_| ())

@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::{Goal, Intent, intend, open};
 use crate::cli::ready;
 use crate::cli::values::Scale;
+use crate::plan::spec::Spec;
 use crate::plan::step::Plan;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -200,22 +201,36 @@ pub async fn make(
     let quiet = make.quiet_pull || make.quiet_build;
     intent.fetch_images(session, &opened, quiet).await?;
     let plan = intent.plan(&opened)?;
+    let host_side = intent.host_side(&session.kept()?, &plan);
     if plan.is_empty() {
+        session.keep(&host_side)?;
         context.tell(&format!(" {}", nothing_to_do(&opened, &intent)));
         return Ok(Made { opened, intent });
     }
-    let report = carry_out(session, &opened, &intent, &plan, how, quiet).await?;
+    let work = Work {
+        plan: &plan,
+        host_side: &host_side,
+        quiet_images: quiet,
+    };
+    let report = carry_out(session, &opened, &intent, &work, how).await?;
     outcome(&report)?;
     Ok(Made { opened, intent })
+}
+
+/// What is to be carried out.
+struct Work<'a> {
+    plan: &'a Plan,
+    /// What the project wants of its host when it is done.
+    host_side: &'a [Spec],
+    quiet_images: bool,
 }
 
 async fn carry_out(
     session: &Session<'_>,
     opened: &Opened,
     intent: &Intent,
-    plan: &Plan,
+    work: &Work<'_>,
     how: &How<'_>,
-    quiet_images: bool,
 ) -> Result<Report, Failure> {
     let place = |id: &_| opened.place(id);
     let manner = Manner {
@@ -225,10 +240,13 @@ async fn carry_out(
             OnFailure::Keep
         },
         timings: how.timings,
-        quiet_images,
+        quiet_images: work.quiet_images,
         place: &place,
+        host_side: Some(work.host_side),
     };
-    session.carry_out(plan, &intent.observed, &manner).await
+    session
+        .carry_out(work.plan, &intent.observed, &manner)
+        .await
 }
 
 /// The one line of an `up` that changes nothing.
