@@ -16,6 +16,7 @@ use crate::apply::lock::{Holder, Lock, LockError, Patience};
 use crate::apply::report::{Outcome as End, Report};
 use crate::apply::wanted::{self, WantedError};
 use crate::apply::{OnFailure, Options};
+use crate::cli::claims;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::moment;
@@ -251,7 +252,7 @@ impl<'a> Session<'a> {
         Ok(self.live.observe(scope).await?)
     }
 
-    /// Carries a plan out and tells how it went.
+    /// Carries a plan out and tells how it went. An address that a neighbour has ends it before anything is changed.
     pub async fn carry_out(
         &self,
         plan: &Plan,
@@ -266,6 +267,9 @@ impl<'a> Session<'a> {
             },
             ..Options::default()
         };
+        if !self.context.global.dry_run {
+            claims::ask(&self.live, plan, observed, manner.place).await?;
+        }
         let ear = Ear {
             renderer: self.context.renderer(),
             quiet_images: manner.quiet_images,

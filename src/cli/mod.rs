@@ -4,6 +4,7 @@
 pub mod attach;
 pub mod carry;
 pub mod check;
+pub mod claims;
 pub mod completion;
 pub mod config;
 pub mod containers;

@@ -2,6 +2,7 @@
 //! environment. A plan is data; `up`, `down` and the way back after a failure are plans for one executor.
 
 pub mod check;
+pub mod claim;
 pub mod desired;
 pub mod diff;
 pub mod graph;

@@ -15,9 +15,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags};
 
 use crate::model::address::Mac;
-use crate::model::name::LinkName;
+use crate::plan::claim::{Asker, Wire};
 use crate::plan::observed::LinkFact;
-use crate::plan::spec::ShimKind;
 use crate::world::host::error::{broken, refused};
 use crate::world::host::packet::{Claimed, PacketSocket, claimed, probe};
 use crate::world::host::socket::Socket;
@@ -37,7 +36,7 @@ pub struct Holder {
 }
 
 /// What was asked and who answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
     /// In order of addresses. This host's own links are not among them.
     pub holders: Vec<Holder>,
@@ -46,23 +45,23 @@ pub struct Answers {
 }
 
 impl Host {
-    /// Asks on the wire of `parent` and among its children who has these addresses, and listens until `time` is over.
+    /// Asks on a wire, and among the children of its link, who has these addresses, and listens until `time` is over.
     /// The sibling is a link of the network's own kind and mode (with ipvlan another one would change the whole
     /// parent), in a namespace that nobody else sees and that dies with this call, however it ends.
     pub async fn probe(
         &self,
-        parent: &LinkName,
-        kind: ShimKind,
+        wire: &Wire,
         addresses: &[IpAddr],
         time: Duration,
     ) -> Result<Answers, WorldError> {
-        let act = || format!("cannot ask on `{parent}` who has an address");
+        let Wire { link: name, asker } = wire;
+        let act = || format!("cannot ask on `{name}` who has an address");
         let links = self.links().await?;
-        let Some(link) = links.iter().find(|link| link.name == parent.as_str()) else {
+        let Some(link) = links.iter().find(|link| link.name == name.as_str()) else {
             return Err(WorldError::new(
                 ErrorKind::Missing,
                 act(),
-                format!("there is no link `{parent}`"),
+                format!("there is no link `{name}`"),
             ));
         };
         if !link.up || !link.carrier {
@@ -72,28 +71,33 @@ impl Host {
                 "it is down or has no carrier",
             ));
         }
-        let sibling = self.sibling(link.index, kind).await;
-        let mut heard = BTreeSet::new();
-        let children_not_asked = match sibling {
-            Ok((namespace, index, mac)) => {
-                let (one, two) = tokio::join!(
-                    ask(&self.namespace, link.index, link.mac, addresses, time),
-                    ask(&namespace, index, Some(mac), addresses, time),
-                );
-                heard.extend(one.map_err(|error| broken(act(), &error))?);
-                match two {
-                    Ok(answers) => {
-                        heard.extend(answers);
-                        None
-                    }
-                    Err(error) => Some(error.to_string()),
+        let made = self.asker(link.index, *asker).await;
+        let from_made = async {
+            match made {
+                Ok((namespace, index, mac)) => {
+                    let answers = ask(&namespace, index, Some(mac), addresses, time).await;
+                    answers.map_err(|error| error.to_string())
                 }
+                Err(error) => Err(error.to_string()),
             }
-            Err(error) => {
-                let answers = ask(&self.namespace, link.index, link.mac, addresses, time).await;
-                heard.extend(answers.map_err(|error| broken(act(), &error))?);
-                Some(error.to_string())
+        };
+        let from_link = async {
+            match asker {
+                Asker::Sibling(_) => {
+                    ask(&self.namespace, link.index, link.mac, addresses, time).await
+                }
+                // What is not tagged is another wire.
+                Asker::Vlan(_) => Ok(BTreeSet::new()),
             }
+        };
+        let (one, two) = tokio::join!(from_link, from_made);
+        let mut heard = one.map_err(|error| broken(act(), &error))?;
+        let children_not_asked = match two {
+            Ok(answers) => {
+                heard.extend(answers);
+                None
+            }
+            Err(why) => Some(why),
         };
         Ok(Answers {
             holders: heard
@@ -104,13 +108,17 @@ impl Host {
         })
     }
 
-    /// A temporary sibling: its namespace, index and MAC. It has no address and speaks no IPv6 of its own.
-    async fn sibling(
-        &self,
-        parent: u32,
-        kind: ShimKind,
-    ) -> Result<(Namespace, u32, Mac), WorldError> {
-        let act = "cannot make a temporary sibling";
+    /// How long neighbours have to answer.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A temporary link to ask from: its namespace, index and MAC. It has no address and speaks no IPv6 of its own.
+    async fn asker(&self, on: u32, asker: Asker) -> Result<(Namespace, u32, Mac), WorldError> {
+        let act = match asker {
+            Asker::Sibling(_) => "cannot make a temporary sibling",
+            Asker::Vlan(_) => "cannot make a temporary 802.1Q link",
+        };
         let namespace = Namespace::fresh().map_err(|error| broken(act, &error))?;
         let silent = Setting {
             path: "ipv6/conf/default/disable_ipv6".to_owned(),
@@ -119,7 +127,10 @@ impl Host {
         sysctl::write(&namespace, vec![silent])
             .await
             .map_err(|error| broken(act, &error))?;
-        let mut link = message::make_child("probe", parent, kind, None);
+        let mut link = match asker {
+            Asker::Sibling(kind) => message::make_child("probe", on, kind, None),
+            Asker::Vlan(id) => message::make_vlan("probe", on, id),
+        };
         link.attributes
             .push(LinkAttribute::NetNsFd(namespace.raw()));
         self.socket

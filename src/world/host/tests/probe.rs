@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::network::MacvlanMode;
+use crate::plan::claim::{Asker, Wire};
 use crate::plan::spec::{ShimKind, ShimSpec, Spec};
 use crate::world::ErrorKind;
 use crate::world::host::probe::Holder;
@@ -33,10 +34,13 @@ async fn a_probe_hears_the_wire_and_the_parents_children() {
         "fd50::77",
         "10.50.0.2",
     ]);
-    let parent = "p0".parse().unwrap();
+    let wire = Wire {
+        link: "p0".parse().unwrap(),
+        asker: Asker::Sibling(BRIDGE),
+    };
     let answers = bed
         .host
-        .probe(&parent, BRIDGE, &asked, Duration::from_secs(1))
+        .probe(&wire, &asked, Duration::from_secs(1))
         .await
         .unwrap();
     assert_eq!(answers.children_not_asked, None);
