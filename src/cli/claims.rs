@@ -84,7 +84,10 @@ fn tell(
         if is_own(observed, holder.address, holder.mac, wire.asker) {
             continue;
         }
-        for claim in claims.iter().filter(|claim| claim.address == holder.address) {
+        for claim in claims
+            .iter()
+            .filter(|claim| claim.address == holder.address)
+        {
             taken += 1;
             talk(&format!(
                 "error[address-taken]: {}: {} is used by {} on the wire of `{}` (network `{}`)",

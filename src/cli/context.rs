@@ -189,6 +189,19 @@ impl Context {
         }
     }
 
+    /// Where the host's ledger is.
+    pub fn state(&self) -> Result<PathBuf, Failure> {
+        state_folder(&self.settings)
+    }
+
+    /// Where what must outlive a reboot is written down.
+    pub fn lasting_folder(&self) -> PathBuf {
+        match self.settings.variable("STACK_STATE_DIR") {
+            Some(folder) => PathBuf::from(folder),
+            None => PathBuf::from("/var/lib/stack"),
+        }
+    }
+
     /// Whoever shows the progress of a run.
     pub fn renderer(&self) -> Renderer {
         let prefix = if self.global.dry_run { DRY_RUN } else { "" };

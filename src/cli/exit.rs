@@ -8,6 +8,7 @@
 //! | 2 | `plan` only: there are changes |
 //! | 3 | failed on the way, and something is left (the last lines say what and how to remove it) |
 //! | 0–3 | `reach --probe`, `why --probe`, `check`: as it should be, not so, could not be asked, with warnings |
+//! | 0, 1, 3 | `doctor`: nothing to say, something will not work, something will surprise |
 //! | 130 | interrupted, and what was begun was taken back |
 
 use std::fmt;
@@ -25,7 +26,7 @@ pub enum Exit {
     Interrupted,
     /// A container's own code.
     Container(u8),
-    /// What `reach --probe`, `why --probe` and `check` found: 0 as it should be, 1 not so, 2 it could not be asked, 3 with
+    /// What `reach --probe`, `why --probe`, `check` and `doctor` found: 0 as it should be, 1 not so, 2 it could not be asked, 3 with
     /// warnings.
     Verdict(u8),
 }

@@ -63,6 +63,9 @@ pub struct EngineFacts {
     pub elsewhere: Option<String>,
     /// Where it was reached, as a URL.
     pub endpoint: String,
+    /// The pools that it takes subnets from, and their prefix length, where its settings name any.
+    #[serde(default)]
+    pub address_pools: Vec<(IpNet, u8)>,
 }
 
 impl EngineFacts {

@@ -2,8 +2,10 @@
 
 use stack::doctor::examine;
 use stack::doctor::facts::Facts;
+use stack::doctor::{Finding, Severity};
 use stack::plan::machine::{Machine, Support};
-use stack::plan::observed::{EngineFacts, HostFacts, LinkFact};
+use stack::plan::observed::{EngineFacts, FoundNetwork, HostFacts, LinkFact};
+use stack::plan::spec::{NetworkSpec, PoolSpec};
 
 fn machine(vendor: &str, product: &str) -> Machine {
     Machine {
@@ -51,6 +53,8 @@ fn a_hypervisor_is_known_by_its_firmware() {
         ("innotek GmbH", "VirtualBox", true),
         ("Microsoft Corporation", "Virtual Machine", true),
         ("Amazon EC2", "t3.micro", true),
+        ("Xen", "HVM domU", true),
+        ("Parallels International GmbH.", "Parallels ARM", true),
         ("LENOVO", "20Y1S01", false),
     ] {
         let facts = Facts {
@@ -134,4 +138,167 @@ fn managers_firewalls_and_settings_are_told() {
             "Info engine engine",
         ]
     );
+}
+
+fn found<'a>(findings: &'a [Finding], code: &str) -> &'a Finding {
+    let found = findings.iter().find(|finding| finding.code == code);
+    found.unwrap_or_else(|| panic!("no {code} in {findings:#?}"))
+}
+
+#[test]
+fn settings_of_hypervisors_and_clouds_are_exact() {
+    for (vendor, product, tag, words) in [
+        (
+            "VMware, Inc.",
+            "VMware7,1",
+            None,
+            "Promiscuous mode, MAC address changes, Forged transmits",
+        ),
+        (
+            "innotek GmbH",
+            "VirtualBox",
+            None,
+            "VBoxManage modifyvm NAME --nic-promisc1 allow-all",
+        ),
+        (
+            "Microsoft Corporation",
+            "Virtual Machine",
+            None,
+            "Set-VMNetworkAdapter -VMName NAME -MacAddressSpoofing On",
+        ),
+        (
+            "Microsoft Corporation",
+            "Virtual Machine",
+            Some("7783-7084-3265-9085-8269-3286-77"),
+            "ipvlan l3 with routes in the cloud's own tables",
+        ),
+        (
+            "Google",
+            "Google Compute Engine",
+            None,
+            "ipvlan l3 with routes in the cloud's own tables",
+        ),
+    ] {
+        let mut machine = machine(vendor, product);
+        machine.asset_tag = tag.map(str::to_owned);
+        let facts = Facts {
+            engine: Some(engine()),
+            machine,
+            ..Facts::default()
+        };
+        let findings = examine(&facts, None);
+        let mend = found(&findings, "hypervisor").mend.clone().unwrap();
+        assert!(mend.contains(words), "{vendor}: {mend}");
+    }
+}
+
+#[test]
+fn engines_that_are_not_on_the_lan_are_told() {
+    let mut desktop = engine();
+    desktop.operating_system = "Docker Desktop".into();
+    let mut remote = engine();
+    remote.elsewhere = Some("the engine is reached over the network at nas:22".into());
+    let mut rootless = engine();
+    rootless.rootless = true;
+    for (engine, code) in [
+        (desktop, "docker-desktop"),
+        (remote, "engine-elsewhere"),
+        (rootless, "engine-rootless"),
+    ] {
+        let facts = Facts {
+            engine: Some(engine),
+            ..Facts::default()
+        };
+        let findings = examine(&facts, None);
+        assert_eq!(found(&findings, code).severity, Severity::Warning);
+    }
+    let facts = Facts {
+        engine: Some(engine()),
+        machine: Machine {
+            kernel: "5.15.153.1-microsoft-standard-WSL2".into(),
+            ..Machine::default()
+        },
+        ..Facts::default()
+    };
+    found(&examine(&facts, None), "wsl");
+}
+
+fn network(name: &str, subnet: &str) -> FoundNetwork {
+    FoundNetwork {
+        engine_id: format!("{name:0<64}"),
+        spec: NetworkSpec {
+            name: name.into(),
+            key: "lan".parse().unwrap(),
+            driver: "bridge".into(),
+            options: [].into(),
+            ipam_driver: None,
+            ipam_options: [].into(),
+            pools: vec![PoolSpec {
+                subnet: Some(subnet.parse().unwrap()),
+                ip_range: None,
+                gateway: None,
+                aux_addresses: [].into(),
+            }],
+            internal: false,
+            attachable: false,
+            enable_ipv4: None,
+            enable_ipv6: false,
+            labels: [].into(),
+        },
+        scope: "local".into(),
+        project: Some("shop".into()),
+        key: None,
+        hash: None,
+        compose_hash: None,
+    }
+}
+
+#[test]
+fn pools_that_run_out_are_told_with_their_holders() {
+    let mut engine = engine();
+    engine.address_pools = vec![("10.200.0.0/21".parse().unwrap(), 24)];
+    let mut facts = Facts {
+        engine: Some(engine),
+        networks: vec![
+            network("one", "10.200.0.0/24"),
+            network("two", "10.200.2.0/23"),
+        ],
+        ..Facts::default()
+    };
+    let findings = examine(&facts, None);
+    let low = found(&findings, "pools-low");
+    assert_eq!(low.severity, Severity::Warning);
+    assert!(low.seen.starts_with(
+        "5 subnets are left of those that the engine takes by itself; held by: one of shop (10.200.0.0/24), two of shop (10.200.2.0/23)"
+    ));
+    facts.networks.push(network("all", "10.200.0.0/16"));
+    let findings = examine(&facts, None);
+    assert_eq!(found(&findings, "pools-low").severity, Severity::Error);
+    facts.networks.clear();
+    let findings = examine(&facts, None);
+    assert!(!findings.iter().any(|finding| finding.code == "pools-low"));
+}
+
+#[test]
+fn bridges_without_the_engines_rules_are_told() {
+    let link = LinkFact {
+        name: "docker0".into(),
+        kind: "bridge".into(),
+        ..LinkFact::default()
+    };
+    let mut facts = Facts {
+        engine: Some(engine()),
+        networks: vec![network("bridge", "172.17.0.0/16")],
+        host: Some(HostFacts {
+            links: vec![link],
+            may_administer: true,
+            ..HostFacts::default()
+        }),
+        ..Facts::default()
+    };
+    // Not read: nothing is said about them.
+    let findings = examine(&facts, None);
+    found(&findings, "filters-unread");
+    facts.machine.filters = Some(Vec::new());
+    found(&examine(&facts, None), "engine-rules-gone");
 }

@@ -13,6 +13,7 @@
 //! `wire.rs` (other machines), `guest.rs` (a virtual machine with Debian's kernel). Tests are in the modules below them.
 
 mod bed;
+mod doctor;
 mod engine;
 mod examples;
 mod guest;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let tests = [
         harness::tests(),
+        doctor::tests(),
         engine::tests(),
         examples::tests(),
         guest_examples::tests(),

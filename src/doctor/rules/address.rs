@@ -1,73 +1,157 @@
 //! Addresses: pools that overlap routes, pools that run out and who holds them, routes that steal a shim's range.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
-use crate::model::address::{cover, overlap};
+use crate::model::address;
 use crate::model::network::Network;
 use crate::model::stack::Stack;
-use crate::plan::observed::{FoundNetwork, HostFacts, RouteFact};
+use crate::plan::check::{self, overlap};
+use crate::plan::observed::{EngineFacts, FoundNetwork, HostFacts, Observed, RouteFact};
 
-/// How many networks the engine's built-in pools hold: 172.17.0.0/16 to 172.31.0.0/16, and 192.168.0.0/16 in /20s.
-const BUILT_IN_POOLS: usize = 15 + 16;
+/// The pools of an engine whose settings name none: 172.17.0.0/16 to 172.31.0.0/16, and 192.168.0.0/16 in /20s
+/// (`ipamutils`, the same from 17.06 to 28).
+const BUILT_IN: [([u8; 4], u8, u8); 7] = [
+    ([172, 17, 0, 0], 16, 16),
+    ([172, 18, 0, 0], 16, 16),
+    ([172, 19, 0, 0], 16, 16),
+    ([172, 20, 0, 0], 14, 16),
+    ([172, 24, 0, 0], 14, 16),
+    ([172, 28, 0, 0], 14, 16),
+    ([192, 168, 0, 0], 16, 20),
+];
+
+/// When so few are left, it is told.
+const FEW: usize = 5;
+
+/// More subnets than this do not run out by surprise.
+const MANY: usize = 4096;
 
 /// Asks what there is to ask about addresses.
 pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {
-    exhaustion(&facts.networks, findings);
+    let routes = facts.host.as_ref().map(|host| host.routes.as_slice());
+    if let Some(engine) = &facts.engine {
+        exhaustion(
+            engine,
+            &facts.networks,
+            routes.unwrap_or_default(),
+            findings,
+        );
+    }
     if let Some(host) = &facts.host {
         overlapping(&facts.networks, host, findings);
         for network in stack.into_iter().flat_map(|stack| stack.networks.values()) {
             stolen(network, host, findings);
         }
     }
-    for network in stack.into_iter().flat_map(|stack| stack.networks.values()) {
-        leases(network, findings);
+    if let (Some(stack), Some(engine)) = (stack, &facts.engine) {
+        let observed = Observed {
+            engine: engine.clone(),
+            host: facts.host.clone(),
+            networks: facts.networks.clone(),
+            ..Observed::default()
+        };
+        let mut found = Vec::new();
+        overlap::check(stack, &observed, &mut found);
+        findings.extend(found.into_iter().map(of_check));
     }
 }
 
-/// Whether a subnet is one that the engine chose itself.
-fn is_built_in(subnet: IpNet) -> bool {
-    let IpNet::V4(subnet) = subnet else {
-        return false;
+/// What `up` would say before it begins.
+fn of_check(found: check::Finding) -> Finding {
+    let severity = if found.fatal {
+        Severity::Error
+    } else {
+        Severity::Warning
     };
-    let [first, second, ..] = subnet.network().octets();
-    match subnet.prefix_len() {
-        16 => first == 172 && (17..=31).contains(&second),
-        20 => first == 192 && second == 168,
-        _ => false,
+    let finding = Finding::new(
+        found.code,
+        severity,
+        found.place.join("."),
+        found.message,
+        "`up` says the same and changes nothing",
+    );
+    match found.hint {
+        Some(hint) => finding.mend(hint),
+        None => finding,
     }
 }
 
-fn exhaustion(networks: &[FoundNetwork], findings: &mut Vec<Finding>) {
-    let holders: Vec<&FoundNetwork> = networks
+/// Subnets that the engine may still choose by itself. It passes over those that overlap a route of the host.
+fn exhaustion(
+    engine: &EngineFacts,
+    networks: &[FoundNetwork],
+    routes: &[RouteFact],
+    findings: &mut Vec<Finding>,
+) {
+    let mut pools: Vec<(IpNet, u8)> = engine.address_pools.clone();
+    if pools.is_empty() {
+        pools.extend(BUILT_IN.iter().filter_map(|(base, length, size)| {
+            let base = IpNet::new(IpAddr::from(*base), *length).ok()?;
+            Some((base, *size))
+        }));
+    }
+    let mut subnets = Vec::new();
+    for (base, size) in pools {
+        let room = size.saturating_sub(base.prefix_len());
+        if room >= 12 || subnets.len() > MANY {
+            return;
+        }
+        subnets.extend(base.subnets(size).into_iter().flatten());
+    }
+    let mut holders: Vec<String> = Vec::new();
+    for network in networks {
+        let hit = network
+            .spec
+            .pools
+            .iter()
+            .filter_map(|pool| pool.subnet)
+            .find(|used| subnets.iter().any(|subnet| address::overlap(subnet, used)));
+        if let Some(used) = hit {
+            let whose = network
+                .project
+                .as_ref()
+                .map_or_else(String::new, |project| format!(" of {project}"));
+            holders.push(format!("{}{whose} ({used})", network.spec.name));
+            subnets.retain(|subnet| !address::overlap(subnet, &used));
+        }
+    }
+    for route in routes
         .iter()
-        .filter(|network| {
-            network
-                .spec
-                .pools
-                .iter()
-                .filter_map(|pool| pool.subnet)
-                .any(is_built_in)
-        })
-        .collect();
-    if holders.len() + 5 < BUILT_IN_POOLS {
+        .filter(|route| route.destination.prefix_len() > 0)
+    {
+        let before = subnets.len();
+        subnets.retain(|subnet| !address::overlap(subnet, &route.destination));
+        if subnets.len() < before {
+            holders.push(format!(
+                "the route to {} by {}",
+                route.destination,
+                route.link.as_deref().unwrap_or("?")
+            ));
+        }
+    }
+    if subnets.len() > FEW {
         return;
     }
-    let mut projects: Vec<&str> = holders
-        .iter()
-        .map(|network| network.project.as_deref().unwrap_or(&network.spec.name))
-        .collect();
-    projects.sort_unstable();
-    projects.dedup();
-    let full = holders.len() >= BUILT_IN_POOLS;
+    let full = subnets.is_empty();
     findings.push(
         Finding::new(
             "pools-low",
             if full { Severity::Error } else { Severity::Warning },
             "engine",
-            format!("{} of about {BUILT_IN_POOLS} built-in address pools are taken, by: {}", holders.len(), projects.join(", ")),
-            "a network without a subnet of its own soon gets none",
+            format!(
+                "{} subnets are left of those that the engine takes by itself; held by: {}",
+                subnets.len(),
+                holders.join(", ")
+            ),
+            if full {
+                "a network without a subnet of its own cannot be made"
+            } else {
+                "a network without a subnet of its own soon gets none"
+            },
         )
         .mend("give networks small subnets under `ipam.config`, or the daemon `default-address-pools`; remove networks that nobody uses"),
     );
@@ -90,7 +174,7 @@ fn overlapping(networks: &[FoundNetwork], host: &HostFacts, findings: &mut Vec<F
             let crossing = host.routes.iter().find(|route| {
                 route.destination.prefix_len() > 0
                     && route.link.as_deref() != Some(bridge.as_str())
-                    && overlap(&route.destination, &subnet)
+                    && address::overlap(&route.destination, &subnet)
             });
             let Some(route) = crossing else { continue };
             findings.push(
@@ -145,35 +229,6 @@ fn stolen(network: &Network, host: &HostFacts, findings: &mut Vec<Finding>) {
                     "ip route delete {} dev {link}; or another ip_range",
                     route.destination
                 )),
-            );
-        }
-    }
-}
-
-/// A DHCP server's pool against what the engine hands out.
-fn leases(network: &Network, findings: &mut Vec<Finding>) {
-    let Some(pool) = network.dhcp_pool else {
-        return;
-    };
-    for pool_net in network
-        .ipam
-        .pools
-        .iter()
-        .filter_map(|own| own.ip_range.or(own.subnet))
-    {
-        if cover(pool).iter().any(|lease| overlap(lease, &pool_net)) {
-            findings.push(
-                Finding::new(
-                    "dhcp-overlap",
-                    Severity::Error,
-                    format!("network {}", network.key),
-                    format!(
-                        "the engine hands out {pool_net}, the DHCP server {} to {}",
-                        pool.first, pool.last
-                    ),
-                    "sooner or later two machines get one address",
-                )
-                .mend("set an `ip_range` outside of the DHCP server's pool"),
             );
         }
     }

@@ -4,6 +4,7 @@ use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
+use crate::plan::machine::Remedy;
 use crate::plan::observed::{HostFacts, LinkFact};
 
 /// Asks about the parents that the stack names, or without one about every link that could be a parent.
@@ -39,7 +40,7 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
                 .iter()
                 .filter(|link| link.kind.is_empty() && !link.loopback)
             {
-                look(link, true, findings);
+                look(link, host, true, findings);
             }
         }
     }
@@ -68,11 +69,27 @@ fn of_network(
                 format!("there is no link `{base}`"),
                 "the network cannot be made; after a reboot it may have another name",
             )
-            .mend("ip -br link, and name the right one as `parent`"),
+            .mend(candidates(host)),
         );
         return;
     };
-    look(link, matches!(network.driver, Driver::Macvlan(_)), findings);
+    look(
+        link,
+        host,
+        matches!(network.driver, Driver::Macvlan(_)),
+        findings,
+    );
+    if !link.up && link.master.is_none() && !link.loopback {
+        if let Some(down) = findings
+            .iter_mut()
+            .find(|finding| finding.code == "parent-down" && finding.subject.ends_with(&link.name))
+        {
+            down.remedy = Some(Remedy::LinkUp {
+                link: link.name.clone(),
+            });
+        }
+    }
+    size(network, link, findings);
     let wanted = network.driver.engine_name();
     let other = if wanted == "macvlan" {
         "ipvlan"
@@ -101,17 +118,93 @@ fn of_network(
     }
 }
 
+/// Links that could be meant.
+fn candidates(host: &HostFacts) -> String {
+    let fit = host
+        .links
+        .iter()
+        .filter(|link| !link.loopback && link.up && link.master.is_none() && link.lower.is_none());
+    let names: Vec<String> = fit
+        .filter(|link| !matches!(link.kind.as_str(), "bridge" | "tun" | "wireguard"))
+        .map(|link| match link.mac {
+            Some(mac) => format!("{} ({mac})", link.name),
+            None => link.name.clone(),
+        })
+        .collect();
+    if names.is_empty() {
+        "name a link that is there; `lans:` makes a simulated one".to_owned()
+    } else {
+        format!("name one of these as `parent`: {}", names.join(", "))
+    }
+}
+
+/// The MTU that the file asks for: the kernel gives a child no more than its parent has.
+fn size(network: &Network, link: &LinkFact, findings: &mut Vec<Finding>) {
+    let wanted = network.options.get("com.docker.network.driver.mtu");
+    if let Some(mtu) = wanted.and_then(|mtu| mtu.parse::<u32>().ok())
+        && mtu > link.mtu
+        && link.mtu > 0
+    {
+        findings.push(
+            Finding::new(
+                "mtu-above-parent",
+                Severity::Error,
+                format!("network {}", network.key),
+                format!(
+                    "it asks for an MTU of {mtu}, and its parent `{}` has {}",
+                    link.name, link.mtu
+                ),
+                "the kernel refuses a link with a larger MTU than the one it sits on",
+            )
+            .mend(format!(
+                "ip link set {} mtu {mtu}, where the wire carries that; or leave the option out",
+                link.name
+            )),
+        );
+    }
+}
+
 /// What can be wrong with a link that is to be a parent.
-fn look(link: &LinkFact, macvlan: bool, findings: &mut Vec<Finding>) {
+fn look(link: &LinkFact, host: &HostFacts, macvlan: bool, findings: &mut Vec<Finding>) {
     let subject = format!("link {}", link.name);
     let name = &link.name;
+    if link.loopback {
+        findings.push(
+            Finding::new(
+                "parent-loopback",
+                Severity::Error,
+                subject,
+                "it is the loopback link",
+                "nothing can sit on it",
+            )
+            .mend(candidates(host)),
+        );
+        return;
+    }
+    if link.promiscuous_flag {
+        findings.push(
+            Finding::new(
+                "parent-promiscuous",
+                Severity::Info,
+                subject.clone(),
+                "somebody has made it promiscuous",
+                "it hands every frame of its wire to this host; networks on it do not need that, unless a hypervisor's port is behind it",
+            )
+            .mend(format!("ip link set {name} promisc off, where nobody needs it; `promiscuous: auto` sets and resets it with the stack")),
+        );
+    }
     if let Some(master) = &link.master {
+        let sort = host.link(master).map_or("", |master| master.kind.as_str());
         findings.push(
             Finding::new(
                 "parent-is-port",
                 Severity::Error,
                 subject.clone(),
-                format!("it is a port of `{master}`"),
+                match sort {
+                    "bond" | "team" => format!("it is a member of the bond `{master}`"),
+                    "bridge" => format!("it is a port of the bridge `{master}`"),
+                    _ => format!("it is a port of `{master}`"),
+                },
                 "the kernel lets nothing else sit on a bridge's or bond's port",
             )
             .mend(format!("use `parent: {master}`")),

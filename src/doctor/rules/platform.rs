@@ -8,38 +8,43 @@ use crate::model::stack::Stack;
 
 struct Platform {
     name: &'static str,
-    /// Whether the firmware's vendor and product are this platform's.
-    is: fn(&str, &str) -> bool,
+    /// Whether the firmware's vendor, product and asset tag are this platform's.
+    is: fn(&str, &str, &str) -> bool,
     severity: Severity,
     why: &'static str,
     mend: &'static str,
 }
 
+/// What Azure's machines have as their chassis' asset tag; vendor and product are Hyper-V's.
+const AZURE: &str = "7783-7084-3265-9085-8269-3286-77";
+
 const PLATFORMS: &[Platform] = &[
     Platform {
         name: "a VMware virtual machine",
-        is: |vendor, _| vendor.contains("VMware"),
+        is: |vendor, _, _| vendor.contains("VMware"),
         severity: Severity::Warning,
         why: "the port group drops frames of link-layer addresses that it did not give out, so macvlan containers reach only the host's shim",
         mend: "in the port group's (or vSwitch's) security policy set all three to Accept: Promiscuous mode, MAC address changes, Forged transmits; or use ipvlan",
     },
     Platform {
         name: "a VirtualBox virtual machine",
-        is: |vendor, product| vendor.contains("innotek") || product.contains("VirtualBox"),
+        is: |vendor, product, _| vendor.contains("innotek") || product.contains("VirtualBox"),
         severity: Severity::Warning,
         why: "the adapter delivers only frames for its own address",
         mend: "VBoxManage modifyvm NAME --nic-promisc1 allow-all; or use ipvlan",
     },
     Platform {
         name: "a Hyper-V virtual machine",
-        is: |vendor, product| vendor.contains("Microsoft") && product.contains("Virtual Machine"),
+        is: |vendor, product, tag| {
+            vendor.contains("Microsoft") && product.contains("Virtual Machine") && tag != AZURE
+        },
         severity: Severity::Warning,
         why: "the virtual switch drops frames of addresses that are not the adapter's",
         mend: "Set-VMNetworkAdapter -VMName NAME -MacAddressSpoofing On; or use ipvlan",
     },
     Platform {
         name: "a KVM or Proxmox virtual machine",
-        is: |vendor, product| {
+        is: |vendor, product, _| {
             vendor.contains("QEMU") || product.contains("Standard PC") || product.contains("KVM")
         },
         severity: Severity::Info,
@@ -47,14 +52,33 @@ const PLATFORMS: &[Platform] = &[
         mend: "if containers are not reached from the LAN: turn the MAC filter of the virtual card off (libvirt: no clean-traffic filter; Proxmox: firewall=0 on the card)",
     },
     Platform {
+        name: "a Xen virtual machine",
+        is: |vendor, product, _| vendor.contains("Xen") && !product.contains("EC2"),
+        severity: Severity::Info,
+        why: "the virtual switch lets other addresses pass, unless the card is locked to its own",
+        mend: "if containers are not reached from the LAN: xe vif-param-set uuid=UUID locking-mode=unlocked",
+    },
+    Platform {
+        name: "a Parallels or Apple virtual machine",
+        is: |vendor, product, _| {
+            vendor.contains("Parallels") || product.contains("Apple Virtualization")
+        },
+        severity: Severity::Warning,
+        why: "shared networks translate addresses, and bridged ones on Wi-Fi drop addresses other than the machine's own",
+        mend: "use a bridged card on a cable, or ipvlan",
+    },
+    Platform {
         name: "a cloud machine",
-        is: |vendor, product| {
+        is: |vendor, product, tag| {
+            if tag == AZURE || tag == "OracleCloud.com" {
+                return true;
+            }
             [
                 "Amazon EC2",
                 "Google",
                 "DigitalOcean",
                 "Hetzner",
-                "Xen",
+                "EC2",
                 "OpenStack",
                 "Alibaba",
                 "Scaleway",
@@ -123,9 +147,10 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
         facts.machine.product.as_deref(),
     );
     let (vendor, product) = (vendor.unwrap_or_default(), product.unwrap_or_default());
+    let tag = facts.machine.asset_tag.as_deref().unwrap_or_default();
     if let Some(platform) = PLATFORMS
         .iter()
-        .find(|platform| (platform.is)(vendor, product))
+        .find(|platform| (platform.is)(vendor, product, tag))
         .filter(|_| concerned)
     {
         let severity = if stack.is_some() {

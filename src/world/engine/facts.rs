@@ -148,6 +148,15 @@ pub fn facts(
             .any(|option| option.contains("name=rootless")),
         elsewhere: elsewhere.or_else(|| other_kernel(&kernel, &operating_system)),
         endpoint: endpoint.url(),
+        address_pools: info
+            .default_address_pools
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|pool| {
+                let size = u8::try_from(pool.size?).ok()?;
+                Some((pool.base.as_ref()?.parse().ok()?, size))
+            })
+            .collect(),
         kernel,
         operating_system,
     }

@@ -4,20 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::InfoKind;
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan};
 
 use crate::model::address::VlanId;
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
 use crate::plan::machine::{Machine, Support};
 use crate::plan::spec::ShimKind;
+use crate::world::WorldError;
+use crate::world::host::error::broken;
 use crate::world::host::fuse::Fuse;
-use crate::world::host::message;
+use crate::world::host::nftables::{self, Masquerade};
 use crate::world::host::socket::{NetlinkError, Socket};
 use crate::world::host::table;
+use crate::world::host::{Host, filter, message, settings};
 use crate::world::netns::Namespace;
 
 /// The processes of which the doctor's rules speak, as the kernel keeps their names.
@@ -27,6 +31,7 @@ const MANAGERS: &[&str] = &[
     "firewalld",
     "dhcpcd",
     "connmand",
+    "avahi-daemon",
 ];
 
 /// Settings of the host's namespace that the rules read.
@@ -39,34 +44,77 @@ const SETTINGS: &[&str] = &[
     "net/bridge/bridge-nf-call-iptables",
 ];
 
-/// Looks at the machine, and at the settings of one namespace of it.
-pub async fn machine(namespace: &Namespace) -> io::Result<Machine> {
-    let sysctls = namespace.enter(|| Ok(settings())).await?;
-    let text = |path: &str| {
-        fs::read_to_string(path)
-            .ok()
-            .map(|text| text.trim().to_owned())
-    };
-    Ok(Machine {
-        kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
-        vendor: text("/sys/class/dmi/id/sys_vendor").filter(|text| !text.is_empty()),
-        product: text("/sys/class/dmi/id/product_name").filter(|text| !text.is_empty()),
-        kinds: kinds().await.unwrap_or_default(),
-        sysctls,
-        processes: processes(Path::new("/proc")),
-        ufw_enabled: text("/etc/ufw/ufw.conf")
-            .is_some_and(|text| text.lines().any(|line| line.trim() == "ENABLED=yes")),
-        unmanaged: unmanaged(Path::new("/etc/NetworkManager")),
-        dropping_chains: Vec::new(),
-    })
+/// Settings of each link that the rules read.
+const OF_LINKS: &[&str] = &["rp_filter", "arp_ignore"];
+
+impl Host {
+    /// Looks at the machine, and at the settings of this namespace of it; asks the kernel for the ways to `targets`.
+    pub async fn machine(&self, targets: &[IpAddr]) -> Result<Machine, WorldError> {
+        let act = "cannot look at this machine";
+        let sysctls = self
+            .namespace
+            .enter(|| Ok(settings()))
+            .await
+            .map_err(|error| broken(act, &error))?;
+        let firmware = |file: &str| {
+            let text = text(&Path::new("/sys/class/dmi/id").join(file))?;
+            (!text.is_empty()).then_some(text)
+        };
+        let root = Path::new("/");
+        Ok(Machine {
+            kernel: text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default(),
+            vendor: firmware("sys_vendor"),
+            product: firmware("product_name"),
+            asset_tag: firmware("chassis_asset_tag"),
+            kinds: kinds().await.unwrap_or_default(),
+            sysctls,
+            processes: processes(Path::new("/proc")),
+            ufw_enabled: text(Path::new("/etc/ufw/ufw.conf"))
+                .is_some_and(|text| text.lines().any(|line| line.trim() == "ENABLED=yes")),
+            unmanaged: settings::unmanaged(root),
+            network_files: settings::network_files(root),
+            keeps_foreign_routes: settings::keeps_foreign_routes(root),
+            zones: settings::zones(root),
+            filters: filter::chains(&self.namespace)
+                .await
+                .map_err(|error| broken("cannot read the packet filter", &error))?,
+            rules: self.rules().await?,
+            neighbours: self.neighbours().await?,
+            ways: self.ways(targets).await?,
+            offers: BTreeMap::new(),
+            agent_installed: settings::has_unit(root),
+        })
+    }
+}
+
+fn text(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned())
 }
 
 fn settings() -> BTreeMap<String, String> {
-    let read = |path: &&str| {
+    let read = |path: &str| {
         let value = fs::read_to_string(Path::new("/proc/sys").join(path)).ok()?;
         Some((path.replace('/', "."), value.trim().to_owned()))
     };
-    SETTINGS.iter().filter_map(read).collect()
+    let mut found: BTreeMap<String, String> =
+        SETTINGS.iter().filter_map(|path| read(path)).collect();
+    for entry in fs::read_dir("/proc/sys/net/ipv4/conf")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let Ok(link) = entry.file_name().into_string() else {
+            continue;
+        };
+        for key in OF_LINKS {
+            if let Some(value) = text(&entry.path().join(key)) {
+                let link = link.replace('.', "/");
+                found.insert(format!("net.ipv4.conf.{link}.{key}"), value);
+            }
+        }
+    }
+    found
 }
 
 /// Which of the managers run, by the kernel's names for their processes.
@@ -88,24 +136,6 @@ fn processes(folder: &Path) -> BTreeSet<String> {
         }
     }
     found
-}
-
-/// The values of `unmanaged-devices` in NetworkManager's settings.
-fn unmanaged(folder: &Path) -> Vec<String> {
-    let parts = fs::read_dir(folder.join("conf.d"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let files = parts.chain([folder.join("NetworkManager.conf")]);
-    let texts: Vec<String> = files
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .collect();
-    let lines = texts.iter().flat_map(|text| text.lines());
-    lines
-        .filter_map(|line| line.trim().strip_prefix("unmanaged-devices"))
-        .map(|rest| rest.trim_start_matches(['=', '+', ' ']).to_owned())
-        .collect()
 }
 
 /// Tries each kind in a namespace of its own, which takes what was made with it when it goes.
@@ -165,6 +195,19 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
         let result = make(&socket, message::make_vlan("try-vlan", base, id)).await;
         kinds.insert("vlan".to_owned(), made(result));
     }
+    let identity = InfoData::Vxlan(vec![InfoVxlan::Id(7)]);
+    let message = message::make("try-vxlan", InfoKind::Vxlan, Some(identity));
+    kinds.insert("vxlan".to_owned(), made(make(&socket, message).await));
+    let nothing = Masquerade {
+        source: None,
+        except: None,
+    };
+    let batch = nftables::masquerade("try", nothing);
+    let result = namespace.enter(move || Ok(nftables::send(&batch))).await?;
+    kinds.insert(
+        "nf_tables".to_owned(),
+        made(result.map_err(NetlinkError::from)),
+    );
     Ok(kinds)
 }
 
@@ -182,12 +225,12 @@ async fn make(
 
 #[cfg(test)]
 mod tests {
-    use super::{kinds, processes, unmanaged};
+    use super::{kinds, processes};
     use crate::plan::machine::Support;
     use std::fs;
 
     #[test]
-    fn managers_are_known_by_their_processes_and_settings() {
+    fn managers_are_known_by_their_processes() {
         let folder = tempfile::tempdir().unwrap();
         for (pid, name) in [
             ("1", "systemd\n"),
@@ -201,13 +244,6 @@ mod tests {
             processes(folder.path()).into_iter().collect::<Vec<_>>(),
             ["NetworkManager"]
         );
-        fs::create_dir(folder.path().join("conf.d")).unwrap();
-        fs::write(
-            folder.path().join("conf.d/a.conf"),
-            "[keyfile]\nunmanaged-devices=interface-name:shim-*\n",
-        )
-        .unwrap();
-        assert_eq!(unmanaged(folder.path()), ["interface-name:shim-*"]);
     }
 
     #[tokio::test]

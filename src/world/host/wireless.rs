@@ -7,6 +7,8 @@ use std::io;
 use netlink_sys::protocols::NETLINK_GENERIC;
 use netlink_sys::{Socket, SocketAddr};
 
+use crate::world::host::tlv::{self, attribute};
+
 // include/uapi/linux/genetlink.h and nl80211.h.
 const CONTROL: u16 = 0x10;
 const GET_FAMILY: u8 = 3;
@@ -28,21 +30,24 @@ pub fn indices() -> io::Result<Vec<u32>> {
     name.extend(FAMILY_NAME.to_ne_bytes());
     name.extend(b"nl80211\0");
     socket.send(&message(CONTROL, REQUEST | ACK, GET_FAMILY, &name), 0)?;
-    let answers = match answers(&mut socket) {
+    let answers = match tlv::answers(&mut socket) {
         Ok(answers) => answers,
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let family = answers.iter().find_map(|body| {
-        let value = attribute(body, FAMILY_ID)?;
+    let family = answers.iter().find_map(|answer| {
+        let value = attribute(&answer.body, FAMILY_ID)?;
         Some(u16::from_ne_bytes(value.get(..2)?.try_into().ok()?))
     });
     let Some(family) = family else {
         return Ok(Vec::new());
     };
     socket.send(&message(family, REQUEST | DUMP, GET_INTERFACE, &[]), 0)?;
-    let answers = self::answers(&mut socket)?;
-    Ok(answers.iter().filter_map(|body| index(body)).collect())
+    let answers = tlv::answers(&mut socket)?;
+    Ok(answers
+        .iter()
+        .filter_map(|answer| index(&answer.body))
+        .collect())
 }
 
 fn index(body: &[u8]) -> Option<u32> {
@@ -60,48 +65,6 @@ fn message(kind: u16, flags: u16, command: u8, attributes: &[u8]) -> Vec<u8> {
     bytes.extend([command, 1, 0, 0]);
     bytes.extend(attributes);
     bytes
-}
-
-/// The attributes of all answers to one request, up to its end or its error.
-fn answers(socket: &mut Socket) -> io::Result<Vec<Vec<u8>>> {
-    let mut found = Vec::new();
-    loop {
-        let (packet, _) = socket.recv_from_full()?;
-        let mut rest = packet.as_slice();
-        while let [a, b, c, d, e, g, ..] = *rest {
-            let length = usize::try_from(u32::from_ne_bytes([a, b, c, d])).unwrap_or(0);
-            let Some(one) = rest.get(..length).filter(|one| one.len() >= 16) else {
-                break;
-            };
-            match u16::from_ne_bytes([e, g]) {
-                // NLMSG_ERROR: an acknowledgement is an error of zero.
-                2 => {
-                    let code = one.get(16..20).and_then(|code| code.try_into().ok());
-                    return match code.map(i32::from_ne_bytes) {
-                        Some(0) | None => Ok(found),
-                        Some(code) => Err(io::Error::from_raw_os_error(-code)),
-                    };
-                }
-                // NLMSG_DONE.
-                3 => return Ok(found),
-                _ => found.push(one.get(20..).unwrap_or_default().to_vec()),
-            }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-    }
-}
-
-/// The value of the first attribute of this kind.
-fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    while let [a, b, c, d, ..] = *bytes {
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        let value = bytes.get(4..length)?;
-        if u16::from_ne_bytes([c, d]) & 0x3fff == wanted {
-            return Some(value);
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..)?;
-    }
-    None
 }
 
 #[cfg(test)]
