@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
-use crate::file::environment::{self, Assignments, Environment};
+use crate::file::environment::{Assignments, Environment, dotenv};
 use crate::source::Sources;
 
 /// The environment, read once.
@@ -58,7 +58,7 @@ impl Settings {
             };
             let name = path.display().to_string();
             let source = sources.add(name, Some(path), text.into(), None);
-            environment::parse(&sources, source, &environment, &mut found, &mut unheard);
+            dotenv::parse(&sources, source, &environment, &mut found, &mut unheard);
         }
         for (name, variable) in found.iter() {
             if name.starts_with("COMPOSE_") || name.starts_with("STACK_") {

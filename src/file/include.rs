@@ -4,7 +4,7 @@
 use std::path::{Path as FilePath, PathBuf};
 
 use crate::diagnostic::Diagnostic;
-use crate::file::environment::{self, Assignments, Environment};
+use crate::file::environment::{Assignments, Environment, dotenv};
 use crate::file::grammar::top::INCLUDE;
 use crate::file::grammar::{Kind, ShortForm, Unique};
 use crate::file::load::{Input, Loader, TOP};
@@ -176,7 +176,7 @@ fn env_file(
         from,
     });
     if let Some(source) = loader.text(path, origin) {
-        environment::parse(&loader.sources, source, environment, into, &mut loader.told);
+        dotenv::parse(&loader.sources, source, environment, into, &mut loader.told);
     }
 }
 

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::document::Document;
-use crate::file::environment::{Assignments, Environment};
+use crate::file::environment::{Assignments, Environment, dotenv};
 use crate::file::files::Files;
 use crate::file::interpolate::{Interpolations, Variable};
 use crate::file::load::{Input, Loader};
@@ -249,7 +249,7 @@ fn environment_files(
             continue;
         }
         if let Some(source) = loader.text(&path, None) {
-            environment::parse(
+            dotenv::parse(
                 &loader.sources,
                 source,
                 environment,
@@ -277,7 +277,7 @@ fn default_env_file(loader: &mut Loader, folder: &FilePath, environment: &mut En
         && let Some(source) = loader.text(&path, None)
     {
         let mut below = Assignments::default();
-        environment::parse(
+        dotenv::parse(
             &loader.sources,
             source,
             environment,

@@ -2,7 +2,7 @@
 //! which beat them. Only for services that are wanted: a file that is missing elsewhere does no harm.
 
 use crate::diagnostic::Diagnostic;
-use crate::file::environment::{self, Assignments, Environment, Layered};
+use crate::file::environment::{Assignments, Environment, Layered, dotenv, raw};
 use crate::file::load::Loader;
 use crate::file::normal::{Unset, take_values};
 use crate::file::tree::{Node, Value};
@@ -79,7 +79,7 @@ fn environment_files(
         };
         match file.get("format").and_then(Node::as_text) {
             None | Some("") => {
-                environment::parse(
+                dotenv::parse(
                     &loader.sources,
                     source,
                     &lookup,
@@ -87,7 +87,7 @@ fn environment_files(
                     &mut loader.told,
                 );
             }
-            Some("raw") => environment::parse_raw(
+            Some("raw") => raw::parse_raw(
                 &loader.sources,
                 source,
                 &lookup,
@@ -141,7 +141,7 @@ fn label_files(loader: &mut Loader, service: &mut Node, name: &str, span: Span) 
             continue;
         };
         let before = found.clone();
-        environment::parse(
+        dotenv::parse(
             &loader.sources,
             source,
             &before,

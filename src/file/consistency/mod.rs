@@ -1,13 +1,15 @@
 //! What must agree within the document for a stack to make sense at all: references that lead somewhere, keys that
 //! exclude each other, dependencies without a circle. Checks of addresses and networks are elsewhere.
 
+mod cycle;
+mod references;
+mod resources;
+
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::file::active::{Inactive, profiles_of};
+use crate::file::active::Inactive;
 use crate::file::tree::{Entry, Mapping, Node};
-use crate::file::value;
 use crate::source::Span;
 
 /// Tells all disagreements of a normal document.
@@ -36,7 +38,7 @@ pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
     }
     checker.container_names();
     checker.secrets();
-    checker.cycles();
+    cycle::tell(services, checker.told);
 }
 
 struct Checker<'a> {
@@ -138,7 +140,9 @@ impl Checker<'_> {
         let Some(build) = service.get("build") else {
             return;
         };
-        if let (Some(one), Some(two)) = (build.get("dockerfile"), build.get("dockerfile_inline")) {
+        if let Some(one) = build.get("dockerfile")
+            && build.get("dockerfile_inline").is_some()
+        {
             let message = format!(
                 "service \"{name}\" declares mutually exclusive dockerfile and dockerfile_inline"
             );
@@ -146,7 +150,6 @@ impl Checker<'_> {
                 .at(key_span(build, "dockerfile_inline"))
                 .also(one.span, "the other one")
                 .hint("keep one of the two");
-            let _ = two;
             self.tell(name, "build", diagnostic);
         }
         let platforms = items(build, "platforms");
@@ -206,124 +209,6 @@ impl Checker<'_> {
         }
         for entry in networks.into_iter().flat_map(|networks| networks.iter()) {
             self.known(name, "network", "networks", &entry.key, entry.key_span);
-        }
-    }
-
-    /// Tells where a name under a top-level key is not there.
-    fn known(&mut self, name: &str, what: &str, top: &str, reference: &str, span: Span) {
-        if self
-            .root
-            .get(top)
-            .and_then(Node::as_mapping)
-            .is_none_or(|all| !all.contains(reference))
-        {
-            self.undefined(name, what, reference, span, top);
-        }
-    }
-
-    fn undefined(&mut self, name: &str, what: &str, reference: &str, span: Span, key: &str) {
-        let message = format!("service \"{name}\" refers to undefined {what} {reference}");
-        let all = if what == "service" {
-            Some(self.services)
-        } else {
-            self.root.get(key).and_then(Node::as_mapping)
-        };
-        let near = value::nearest(
-            reference,
-            all.into_iter()
-                .flat_map(|all| all.iter())
-                .map(|entry| &*entry.key),
-        );
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if what == "service" => "add a service of this name".to_owned(),
-            None => format!("add `{reference}:` under the top-level `{key}:`"),
-        };
-        self.tell(
-            name,
-            key,
-            Diagnostic::error("unknown-reference", message)
-                .at(span)
-                .hint(hint),
-        );
-    }
-
-    fn dependencies(&mut self, name: &str, service: &Node) {
-        for entry in entries(service, "depends_on") {
-            let (other, span) = (&entry.key, entry.key_span);
-            if self.services.contains(other) {
-                continue;
-            }
-            let required = entry.node.get("required").and_then(Node::as_bool) != Some(false);
-            let mut diagnostic = Diagnostic::error(
-                "unknown-reference",
-                format!("service \"{name}\" depends on undefined service \"{other}\""),
-            )
-            .at(span);
-            match self.inactive.get(other) {
-                Some(_) if !required => continue,
-                Some(off) => {
-                    let profiles = profiles_of(&off.node).join("`, `");
-                    diagnostic = diagnostic
-                        .also(
-                            off.key_span,
-                            format!("it is off: none of its profiles (`{profiles}`) is active"),
-                        )
-                        .hint(format!(
-                            "start with --profile {profiles}, or write `required: false`"
-                        ));
-                }
-                None => {
-                    let names = self.services.iter().map(|entry| &*entry.key);
-                    if let Some(near) = value::nearest(other, names.filter(|one| *one != name)) {
-                        diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
-                    }
-                }
-            }
-            self.tell(name, "depends_on", diagnostic);
-        }
-    }
-
-    fn references(&mut self, name: &str, service: &Node) {
-        for volume in items(service, "volumes") {
-            if text(volume, "type") == Some("volume")
-                && let Some(source) = volume
-                    .get("source")
-                    .filter(|source| source.as_text().is_some_and(|s| !s.is_empty()))
-            {
-                self.known(
-                    name,
-                    "volume",
-                    "volumes",
-                    source.as_text().unwrap_or(""),
-                    source.span,
-                );
-            }
-        }
-        let build = service.get("build");
-        for (what, top, list) in [
-            ("config", "configs", items(service, "configs")),
-            ("secret", "secrets", items(service, "secrets")),
-            (
-                "build secret",
-                "secrets",
-                build.map_or(&[][..], |build| items(build, "secrets")),
-            ),
-        ] {
-            for item in list {
-                let source = item.get("source");
-                let span = source.map_or(item.span, |source| source.span);
-                self.known(
-                    name,
-                    what,
-                    top,
-                    source.and_then(Node::as_text).unwrap_or(""),
-                    span,
-                );
-            }
-        }
-        for entry in entries(service, "models") {
-            self.known(name, "model", "models", &entry.key, entry.key_span);
         }
     }
 
@@ -433,177 +318,4 @@ impl Checker<'_> {
             }
         }
     }
-
-    fn container_names(&mut self) {
-        let mut there: HashMap<&str, (&str, Span)> = HashMap::new();
-        for entry in self.services.iter() {
-            let Some(node) = entry.node.get("container_name") else {
-                continue;
-            };
-            let Some(name) = node.as_text() else { continue };
-            let first_valid = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-            if !first_valid || name.len() < 2 || !value::is_name(name) {
-                self.told.push(
-                    Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a container"))
-                        .at(node.span)
-                        .hint("two or more of letters, digits, `_`, `.` and `-`, the first a letter or digit"),
-                );
-            }
-            match there.get(name) {
-                Some((service, span)) => {
-                    let message = format!(
-                        "services.{}: container name \"{name}\" is already in use by service \"{service}\"",
-                        entry.key
-                    );
-                    self.told.push(
-                        Diagnostic::error("duplicate-name", message)
-                            .at(node.span)
-                            .also(*span, "first used here"),
-                    );
-                }
-                None => drop(there.insert(name, (&entry.key, node.span))),
-            }
-        }
-    }
-
-    fn secrets(&mut self) {
-        for entry in entries(self.root, "secrets") {
-            let secret = &entry.node;
-            let external = secret.get("external").and_then(Node::as_bool) == Some(true);
-            if !external && text(secret, "file").is_none() && text(secret, "environment").is_none()
-            {
-                let message = format!(
-                    "secret \"{}\" must declare either `file` or `environment`",
-                    entry.key
-                );
-                self.told.push(
-                    Diagnostic::error("no-content", message)
-                        .at(entry.key_span)
-                        .path(format!("secrets.{}", entry.key)),
-                );
-            }
-        }
-        for kind in ["networks", "volumes"] {
-            for entry in entries(self.root, kind) {
-                self.external(kind, entry);
-            }
-        }
-    }
-
-    fn external(&mut self, kind: &str, entry: &Entry) {
-        if entry.node.get("external").and_then(Node::as_bool) != Some(true) {
-            return;
-        }
-        // Keys of ours say what is done on the host, which may well concern someone else's network.
-        for other in [
-            "driver",
-            "driver_opts",
-            "ipam",
-            "internal",
-            "attachable",
-            "labels",
-            "enable_ipv4",
-            "enable_ipv6",
-        ] {
-            if let Some(conflict) = entry.node.get(other) {
-                let message = format!(
-                    "{kind}.{}: conflicting parameters \"external\" and \"{other}\" specified",
-                    entry.key
-                );
-                let diagnostic = Diagnostic::error("excludes", message)
-                    .label(
-                        key_span(&entry.node, other),
-                        "only who makes it can say this",
-                    )
-                    .also(key_span(&entry.node, "external"), "someone else makes it")
-                    .hint(format!("remove `{other}`, or `external`"));
-                let _ = conflict;
-                self.told
-                    .push(diagnostic.path(format!("{kind}.{}", entry.key)));
-            }
-        }
-    }
-
-    /// Finds every circle of dependencies, each once, in time linear in services and dependencies.
-    fn cycles(&mut self) {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Seen {
-            Open,
-            Done,
-        }
-        let mut seen: HashMap<&str, Seen> = HashMap::new();
-        let services = self.services;
-        for start in services.iter() {
-            if seen.contains_key(&*start.key) {
-                continue;
-            }
-            let mut trail: Vec<(&Entry, Vec<&Entry>)> = vec![(start, dependencies_of(start))];
-            seen.insert(&start.key, Seen::Open);
-            while let Some((here, rest)) = trail.last_mut() {
-                let here: &Entry = here;
-                let Some(edge) = rest.pop() else {
-                    seen.insert(&here.key, Seen::Done);
-                    trail.pop();
-                    continue;
-                };
-                let Some(next) = services.entry(&edge.key) else {
-                    continue;
-                };
-                match seen.get(&*next.key) {
-                    Some(Seen::Done) => {}
-                    Some(Seen::Open) => {
-                        let from = trail
-                            .iter()
-                            .position(|(entry, _)| entry.key == next.key)
-                            .unwrap_or(0);
-                        let circle: Vec<&Entry> =
-                            trail.iter().skip(from).map(|(entry, _)| *entry).collect();
-                        self.told.push(cycle(&circle));
-                    }
-                    None => {
-                        seen.insert(&next.key, Seen::Open);
-                        trail.push((next, dependencies_of(next)));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The dependencies of a service, the first one last, as they are taken from the end.
-fn dependencies_of(entry: &Entry) -> Vec<&Entry> {
-    let mut all: Vec<&Entry> = entries(&entry.node, "depends_on").collect();
-    all.reverse();
-    all
-}
-
-fn cycle(circle: &[&Entry]) -> Diagnostic {
-    let mut names: Vec<Arc<str>> = circle.iter().map(|entry| entry.key.clone()).collect();
-    names.extend(circle.first().map(|entry| entry.key.clone()));
-    let shown = names.join(" -> ");
-    let places: Vec<(Span, String)> = circle
-        .iter()
-        .zip(names.iter().skip(1))
-        .filter_map(|(entry, next)| {
-            let edge = entry.node.get("depends_on")?.as_mapping()?.entry(next)?;
-            Some((edge.key_span, format!("`{}` waits for `{next}`", entry.key)))
-        })
-        .collect();
-    let mut diagnostic = Diagnostic::error(
-        "dependency-cycle",
-        format!("dependency cycle detected: {shown}"),
-    )
-    .hint("remove one of these dependencies (links and `service:` modes are dependencies too)");
-    // A circle of thousands would be told with thousands of lines; eight show where it is.
-    for (index, (span, text)) in places.into_iter().rev().take(8).enumerate() {
-        diagnostic = if index == 0 {
-            diagnostic.label(span, text)
-        } else {
-            diagnostic.also(span, text)
-        };
-    }
-    diagnostic.path(format!(
-        "services.{}.depends_on",
-        circle.last().map_or("", |entry| &entry.key)
-    ))
 }

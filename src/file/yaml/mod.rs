@@ -1,0 +1,406 @@
+//! From a text to trees: one [`Node`] for each YAML document. Anchors, aliases, `<<` merges and tags are dealt with
+//! here; nothing after this stage knows of them. Hostile texts end with a diagnostic: nesting, the number of nodes that
+//! aliases unfold to, and the number of documents are capped.
+
+mod offsets;
+mod syntax;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::tree::{Mapping, Mark, Node, Value};
+use crate::file::yaml::offsets::Offsets;
+use crate::source::{SourceId, Sources, Span};
+
+/// How deep lists and mappings may be nested. Compose files need about 15 levels.
+pub const DEEPEST: usize = 128;
+
+/// How many nodes aliases may unfold to in a small file; a large file may unfold to four times what is written in it.
+const MOST_UNFOLDED: usize = 100_000;
+
+/// The documents of a text, as far as they could be read. A mistake in the syntax ends the reading of this text: what
+/// comes after it cannot be trusted.
+pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics) -> Vec<Node> {
+    let Some(file) = sources.file(source) else {
+        return Vec::new();
+    };
+    let text: &str = file.text();
+    let text_from = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
+    let body = text.get(text_from..).unwrap_or("");
+    let mut builder = Builder {
+        source,
+        sources,
+        offsets: Offsets::of(body, text_from),
+        diagnostics,
+        frames: Vec::new(),
+        documents: Vec::new(),
+        anchors: Vec::new(),
+        written: 0,
+        unfolded: 0,
+    };
+    let mut parser: Parser<StrInput> = Parser::new_from_str(body);
+    while let Some(event) = parser.next_event() {
+        let outcome = match event {
+            Ok((event, span)) => {
+                let span = builder.span(&span.start, &span.end);
+                builder.event(event, span)
+            }
+            Err(error) => {
+                builder.syntax(&error);
+                Flow::Stop
+            }
+        };
+        if outcome == Flow::Stop {
+            builder.documents.clear();
+            break;
+        }
+    }
+    builder.documents
+}
+
+#[derive(PartialEq, Eq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+/// A list or mapping that is still open.
+struct Frame {
+    anchor: usize,
+    mark: Mark,
+    span: Span,
+    kind: Open,
+}
+
+enum Open {
+    Sequence(Vec<Node>),
+    Mapping {
+        mapping: Mapping,
+        key: Option<Key>,
+        merges: Vec<Node>,
+        place: Option<usize>,
+    },
+}
+
+enum Key {
+    Named(Arc<str>, Span),
+    Merge,
+    /// A key that was refused; its value is read and dropped.
+    Refused,
+}
+
+struct Builder<'a> {
+    source: SourceId,
+    sources: &'a Sources,
+    offsets: Offsets,
+    diagnostics: &'a mut Diagnostics,
+    frames: Vec<Frame>,
+    documents: Vec<Node>,
+    /// The nodes that anchors name, with their sizes, at the anchor's number.
+    anchors: Vec<Option<(Node, usize)>>,
+    written: usize,
+    unfolded: usize,
+}
+
+impl Builder<'_> {
+    fn span(&self, start: &Marker, end: &Marker) -> Span {
+        let start = self.offsets.byte(start.index());
+        Span {
+            source: self.source,
+            start,
+            end: self.offsets.byte(end.index()).max(start),
+        }
+    }
+
+    fn event(&mut self, event: Event, span: Span) -> Flow {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Flow::On,
+            Event::DocumentStart(_) => {
+                self.anchors.clear();
+                Flow::On
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let span = self.trimmed(span, style);
+                let mark = tag::mark(tag.as_deref(), span, self.diagnostics);
+                let value = tag::scalar(&text, style, tag.as_deref(), span, self.diagnostics);
+                let node = Node { value, span, mark };
+                let plain = style == ScalarStyle::Plain && (tag.is_none() || mark != Mark::None);
+                self.place(node, anchor, plain)
+            }
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::SequenceStart(anchor, tag) => {
+                let mark = tag::mark(tag.as_deref(), span, self.diagnostics);
+                self.open(Frame {
+                    anchor,
+                    mark,
+                    span,
+                    kind: Open::Sequence(Vec::new()),
+                })
+            }
+            Event::MappingStart(anchor, tag) => {
+                let mark = tag::mark(tag.as_deref(), span, self.diagnostics);
+                let kind = Open::Mapping {
+                    mapping: Mapping::default(),
+                    key: None,
+                    merges: Vec::new(),
+                    place: None,
+                };
+                self.open(Frame {
+                    anchor,
+                    mark,
+                    span,
+                    kind,
+                })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+        }
+    }
+
+    /// A plain scalar's span without the white space that the scanner counts in.
+    fn trimmed(&self, span: Span, style: ScalarStyle) -> Span {
+        if style == ScalarStyle::Literal
+            || style == ScalarStyle::Folded
+            || style == ScalarStyle::Plain
+        {
+            let kept = self.sources.slice(span).trim_end().len() as u32;
+            return Span {
+                end: span.start + kept,
+                ..span
+            };
+        }
+        span
+    }
+
+    fn open(&mut self, frame: Frame) -> Flow {
+        self.written += 1;
+        if self.frames.len() >= DEEPEST {
+            self.diagnostics.push(syntax::too_deep(Span {
+                end: frame.span.start + 1,
+                ..frame.span
+            }));
+            return Flow::Stop;
+        }
+        self.frames.push(frame);
+        Flow::On
+    }
+
+    fn syntax(&mut self, error: &ScanError) {
+        let at = self.offsets.byte(error.marker().index());
+        let span = Span {
+            source: self.source,
+            start: at,
+            end: at + 1,
+        };
+        let told = syntax::diagnostic(error, span, self.sources);
+        self.diagnostics.push(told);
+    }
+
+    fn close(&mut self, end: Span) -> Flow {
+        let Some(Frame {
+            anchor,
+            mark,
+            span,
+            kind,
+        }) = self.frames.pop()
+        else {
+            return Flow::On;
+        };
+        let (value, last) = match kind {
+            Open::Sequence(items) => {
+                let last = items.last().map(|item| item.span.end);
+                (Value::Sequence(items), last)
+            }
+            Open::Mapping {
+                mut mapping,
+                merges,
+                place,
+                ..
+            } => {
+                let last = mapping.iter().last().map(|entry| entry.node.span.end);
+                self.merge(&mut mapping, merges, place);
+                (Value::Mapping(mapping), last)
+            }
+        };
+        // A block's end event stands where the next token starts; the block itself ends with its last value.
+        let is_flow = self.sources.slice(span).starts_with(['[', '{']);
+        let until = if is_flow {
+            end.end
+        } else {
+            last.filter(|last| *last >= span.start).unwrap_or(span.end)
+        };
+        let span = Span {
+            end: until.max(span.start),
+            ..span
+        };
+        self.place(Node { value, span, mark }, anchor, false)
+    }
+
+    /// Puts the keys of merged mappings (`<<`) under those that the mapping has itself; earlier ones of a list win.
+    fn merge(&mut self, mapping: &mut Mapping, merges: Vec<Node>, place: Option<usize>) {
+        if merges.is_empty() {
+            return;
+        }
+        let mut merged: Vec<Node> = Vec::new();
+        for node in merges {
+            match node.value {
+                Value::Sequence(items) => merged.extend(items),
+                _ => merged.push(node),
+            }
+        }
+        let mut below = Mapping::default();
+        for node in merged {
+            let span = node.span;
+            let Value::Mapping(from) = node.value else {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        "merge-needs-mapping",
+                        "map merge requires map or sequence of maps as the value",
+                    )
+                    .at(span),
+                );
+                continue;
+            };
+            for entry in from.into_entries() {
+                if !below.contains(&entry.key) && !mapping.contains(&entry.key) {
+                    below.insert(entry.key, entry.key_span, entry.node);
+                }
+            }
+        }
+        let place = place.unwrap_or(mapping.len());
+        let own = std::mem::take(mapping).into_entries();
+        let mut own = own.into_iter();
+        let before: Vec<_> = own.by_ref().take(place).collect();
+        *mapping = before
+            .into_iter()
+            .chain(below.into_entries())
+            .chain(own)
+            .collect();
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Flow {
+        let Some(Some((node, size))) = self.anchors.get(anchor) else {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "alias-cycle",
+                    "this alias stands within the value that it names",
+                )
+                .at(span),
+            );
+            return Flow::Stop;
+        };
+        self.unfolded += size;
+        if self.unfolded > MOST_UNFOLDED.max(4 * self.written) {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "excessive-aliasing",
+                    format!(
+                        "excessive aliasing: aliases unfold to more than {} nodes, which exceeds maximum node visit limit",
+                        MOST_UNFOLDED.max(4 * self.written)
+                    ),
+                )
+                .label(span, "the limit is passed here"),
+            );
+            return Flow::Stop;
+        }
+        let node = node.clone();
+        self.place(node, 0, false)
+    }
+
+    /// Hands a finished node to what is open around it.
+    fn place(&mut self, node: Node, anchor: usize, plain: bool) -> Flow {
+        self.written += 1;
+        if anchor > 0 {
+            if self.anchors.len() <= anchor {
+                self.anchors.resize_with(anchor + 1, || None);
+            }
+            let size = node.size();
+            if let Some(place) = self.anchors.get_mut(anchor) {
+                *place = Some((node.clone(), size));
+            }
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            self.documents.push(node);
+            return Flow::On;
+        };
+        match &mut frame.kind {
+            Open::Sequence(items) => {
+                // An item that is reset is simply not there; items of other files cannot be named.
+                if node.mark != Mark::Reset {
+                    items.push(node);
+                }
+            }
+            Open::Mapping {
+                mapping,
+                key,
+                merges,
+                place,
+            } => match key.take() {
+                Some(Key::Named(text, span)) => {
+                    mapping.insert(text, span, node);
+                }
+                Some(Key::Merge) => merges.push(node),
+                Some(Key::Refused) => {}
+                None => {
+                    let found = Self::key(node, plain, mapping, self.diagnostics, self.sources);
+                    if matches!(found, Key::Merge) {
+                        *place = Some(mapping.len());
+                    }
+                    *key = Some(found);
+                }
+            },
+        }
+        Flow::On
+    }
+
+    fn key(
+        node: Node,
+        plain: bool,
+        mapping: &Mapping,
+        diagnostics: &mut Diagnostics,
+        sources: &Sources,
+    ) -> Key {
+        let span = node.span;
+        let Value::Text(text) = node.value else {
+            let written = sources.slice(span).lines().next().unwrap_or("").to_owned();
+            diagnostics.push(
+                Diagnostic::error("key-not-text", format!("non-string key: `{written}`"))
+                    .label(
+                        span,
+                        format!("this key is {}", Node::new(node.value, span).kind()),
+                    )
+                    .hint(format!("write it in quotes: \"{written}\"")),
+            );
+            return Key::Refused;
+        };
+        if plain && &*text == "<<" {
+            return Key::Merge;
+        }
+        if let Some(first) = mapping.entry(&text) {
+            let line = sources
+                .file(first.key_span.source)
+                .map_or(0, |f| f.position(first.key_span.start).line);
+            diagnostics.push(
+                Diagnostic::error(
+                    "duplicate-key",
+                    format!("mapping key `{text}` already defined at line {line}"),
+                )
+                .label(span, "defined again here")
+                .also(first.key_span, "first defined here")
+                .hint(
+                    "keep one of the two; a list or mapping under both can be joined under one key",
+                ),
+            );
+            return Key::Refused;
+        }
+        Key::Named(text, span)
+    }
+}

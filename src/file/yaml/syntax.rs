@@ -1,0 +1,67 @@
+//! What is told of a text that is not YAML: the scanner's words, at its place, with the remedy where it can be guessed.
+
+use saphyr_parser::ScanError;
+
+use crate::diagnostic::Diagnostic;
+use crate::file::yaml::DEEPEST;
+use crate::source::{Sources, Span};
+
+/// The diagnostic for an error of the scanner at a place.
+pub fn diagnostic(error: &ScanError, span: Span, sources: &Sources) -> Diagnostic {
+    let file = sources.file(span.source);
+    let line = file.map_or(0, |file| file.position(span.start).line);
+    let line_text = file.map_or("", |file| file.line(line));
+    let info = error.info().trim().trim_end_matches('.');
+    if info.contains("recursion limit") {
+        return too_deep(span);
+    }
+    let mut diagnostic =
+        Diagnostic::error("yaml-syntax", format!("this is not valid YAML: {info}")).at(span);
+    let indent: &str = line_text
+        .get(..line_text.len() - line_text.trim_start().len())
+        .unwrap_or("");
+    if indent.contains('\t') || (line_text.contains('\t') && info.contains("tab")) {
+        diagnostic.message =
+            "this is not valid YAML: found character that cannot start any token: a tab".to_owned();
+        diagnostic = diagnostic.hint("indent with blanks; YAML forbids tabs there");
+    } else if let Some(hint) = syntax_hint(info, line_text) {
+        diagnostic = diagnostic.hint(hint);
+    }
+    diagnostic
+}
+
+/// Told where lists and mappings are nested too deep.
+pub fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error(
+        "nesting-too-deep",
+        format!("lists and mappings are nested more than {DEEPEST} deep"),
+    )
+    .at(span)
+}
+
+fn syntax_hint(info: &str, line: &str) -> Option<&'static str> {
+    let value = line
+        .split_once(": ")
+        .map_or("", |(_, value)| value.trim_start());
+    if value.starts_with(['@', '`', '%']) {
+        return Some("a value that starts with `@`, `` ` `` or `%` must be quoted");
+    }
+    if info.contains("mapping values are not allowed") {
+        return Some(
+            "check the indentation of this line and the one before, or quote a value that contains `: `",
+        );
+    }
+    if info.contains("did not find expected key")
+        || info.contains("block mapping")
+        || info.contains("block end")
+    {
+        return Some("this line is indented differently from its neighbours");
+    }
+    if info.contains("anchor") {
+        return Some("define the anchor with `&name` before it is used with `*name`");
+    }
+    if info.contains("quote") {
+        return Some("close the quote");
+    }
+    None
+}

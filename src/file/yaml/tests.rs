@@ -1,0 +1,184 @@
+//! What the texts become, and what is told of wrong ones.
+
+use crate::diagnostic::Diagnostics;
+use crate::diagnostic::render::{Colour, text};
+use crate::file::tree::{Mark, Node, Value};
+use crate::file::yaml::parse;
+use crate::source::Sources;
+
+fn read(yaml: &str) -> (Vec<Node>, String, Sources) {
+    let mut sources = Sources::default();
+    let source = sources.add("stack.yaml".to_owned(), None, yaml.into(), None);
+    let mut diagnostics = Diagnostics::default();
+    let documents = parse(&sources, source, &mut diagnostics);
+    let told = text(&diagnostics, &sources, Colour::Never);
+    (documents, told, sources)
+}
+
+/// The tree as one line, each scalar with the text of its span.
+fn shown(node: &Node, sources: &Sources) -> String {
+    let mark = match node.mark {
+        Mark::None => "",
+        Mark::Reset => "!reset ",
+        Mark::Override => "!override ",
+    };
+    let value = match &node.value {
+        Value::Sequence(items) => {
+            format!(
+                "[{}]",
+                items
+                    .iter()
+                    .map(|item| shown(item, sources))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        }
+        Value::Mapping(mapping) => {
+            let entries: Vec<String> = mapping
+                .iter()
+                .map(|entry| {
+                    format!(
+                        "{}: {}",
+                        sources.slice(entry.key_span),
+                        shown(&entry.node, sources)
+                    )
+                })
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        _ => format!(
+            "{}<{}>",
+            node.scalar_text().unwrap_or("null".to_owned()),
+            sources.slice(node.span)
+        ),
+    };
+    format!("{mark}{value}")
+}
+
+#[test]
+fn every_scalar_and_key_knows_its_place() {
+    let (documents, told, sources) = read(
+        "# ü\nname: 'a b'   # c\nlist:\n- 1\n- \"x\\ty\"\n-   plain text  \nmap: {k: v, n: }\ntext: |\n  one\n  two\n\nlast: true\n",
+    );
+    assert_eq!(told, "");
+    expect_test::expect![[r#"
+        {name: a b<'a b'   # c>, list: [1<1>, x	y<"x\ty">, plain text<plain text>], map: {k: v<v>, n: null<>}, text: one
+        two
+        <one
+          two>, last: true<true>}"#]]
+    .assert_eq(&shown(&documents[0], &sources));
+    let list = documents[0].get("list").unwrap();
+    assert_eq!(sources.slice(list.span), "1\n- \"x\\ty\"\n-   plain text");
+    assert_eq!(
+        sources.slice(documents[0].get("map").unwrap().span),
+        "{k: v, n: }"
+    );
+}
+
+#[test]
+fn anchors_merges_and_tags_are_resolved() {
+    let (documents, told, sources) = read(
+        "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: *a, x: 9}\nd: {<<: [*a, *b], w: 0}\ne: !reset\nf: !override [1]\ng: !!str 5\n\"<<\": no merge\nh: [!reset 1, 2]\n",
+    );
+    assert_eq!(told, "");
+    expect_test::expect![[r#"{a: {x: 1<1>, y: 2<2>}, b: {y: 3<3>, z: 4<4>}, c: {y: 2<2>, x: 9<9>}, d: {x: 1<1>, y: 2<2>, z: 4<4>, w: 0<0>}, e: !reset null<!reset>, f: !override [1<1>], g: 5<!!str 5>, "<<": no merge<no merge>, h: [2<2>]}"#]]
+    .assert_eq(&shown(&documents[0], &sources));
+}
+
+#[test]
+fn mistakes_are_told_with_their_places() {
+    let (_, told, _) = read("a: 1\nb: 2\na: 3\n80: x\nm: {<<: 5}\n");
+    expect_test::expect![[r#"
+        error[duplicate-key]: mapping key `a` already defined at line 1
+         --> stack.yaml:3:1
+          |
+        1 | a: 1
+          | - first defined here
+        ...
+        3 | a: 3
+          | ^ defined again here
+        hint: keep one of the two; a list or mapping under both can be joined under one key
+
+        error[key-not-text]: non-string key: `80`
+         --> stack.yaml:4:1
+          |
+        4 | 80: x
+          | ^^ this key is an integer
+        hint: write it in quotes: "80"
+
+        error[merge-needs-mapping]: map merge requires map or sequence of maps as the value
+         --> stack.yaml:5:9
+          |
+        5 | m: {<<: 5}
+          |         ^
+
+    "#]]
+    .assert_eq(&told);
+    let (_, told, _) = read("services:\n  web:\n    image: a\n     ports: b\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: mapping values are not allowed in this context
+         --> stack.yaml:4:11
+          |
+        4 |      ports: b
+          |           ^
+        hint: check the indentation of this line and the one before, or quote a value that contains `: `
+
+    "#]].assert_eq(&told);
+    let (_, told, _) = read("services:\n\tweb:\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: found character that cannot start any token: a tab
+         --> stack.yaml:2:2
+          |
+        2 |  web:
+          |  ^
+        hint: indent with blanks; YAML forbids tabs there
+
+    "#]].assert_eq(&told);
+    let (_, told, _) = read("a: *nope\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: while parsing node, found unknown anchor
+         --> stack.yaml:1:4
+          |
+        1 | a: *nope
+          |    ^
+        hint: define the anchor with `&name` before it is used with `*name`
+
+    "#]]
+    .assert_eq(&told);
+    let (_, told, _) = read("a: &a [*a]\n");
+    expect_test::expect![[r#"
+        error[alias-cycle]: this alias stands within the value that it names
+         --> stack.yaml:1:8
+          |
+        1 | a: &a [*a]
+          |        ^^
+
+    "#]]
+    .assert_eq(&told);
+}
+
+#[test]
+fn hostile_texts_end_early() {
+    let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..30 {
+        let before = level - 1;
+        laughs += &format!(
+            "a{level}: &a{level} [{}]\n",
+            vec![format!("*a{before}"); 9].join(",")
+        );
+    }
+    let (documents, told, _) = read(&laughs);
+    assert!(
+        documents.is_empty() && told.contains("excessive aliasing"),
+        "{told}"
+    );
+    for nested in ["[", "{a: ", "- ", "? ", "- ? "] {
+        let (documents, told, _) = read(&nested.repeat(1_000_000));
+        assert!(documents.is_empty(), "{nested}");
+        assert!(
+            told.contains("nested more than"),
+            "{nested}: {}",
+            &told[..told.len().min(300)]
+        );
+    }
+}
