@@ -1,0 +1,130 @@
+//! Several files become one.
+
+use expect_test::expect;
+
+use stack::file::render::yaml;
+
+use crate::reader::{read_all, told};
+
+#[test]
+fn files_are_merged_by_composes_rules() {
+    let reading = read_all(
+        &[
+            (
+                "/lab/a.yaml",
+                "
+services:
+  web:
+    image: nginx
+    command: a b
+    environment: [A=1, B=2]
+    ports: [\"80:80\"]
+    dns: 1.1.1.1
+    labels: {x: 1}
+    logging: {driver: syslog, options: {a: b}}
+    networks: [lan]
+    healthcheck: {test: [CMD, a], interval: 5s}
+    expose: [\"1\"]
+networks:
+  lan:
+    enable_ipv6: true
+    ipam:
+      config:
+        - {subnet: 10.1.0.0/16, gateway: 10.1.0.1}
+        - {subnet: \"fd00::/64\"}
+",
+            ),
+            (
+                "/lab/b.yaml",
+                "
+services:
+  web:
+    command: [c]
+    environment: {B: 3, C: }
+    ports: !override [\"81:80\"]
+    dns: [2.2.2.2]
+    labels: [y=2]
+    logging: {driver: json-file}
+    networks: {lan: {aliases: [w]}}
+    healthcheck: {test: b}
+    expose: !reset []
+networks:
+  lan:
+    ipam: {config: [{subnet: 10.1.0.0/16, ip_range: 10.1.1.0/24}]}
+",
+            ),
+        ],
+        |request| request.file("a.yaml").file("b.yaml"),
+    );
+    assert_eq!(told(&reading), "");
+    expect![[r#"
+        name: lab
+        services:
+          web:
+            command:
+            - c
+            dns:
+            - 1.1.1.1
+            - 2.2.2.2
+            environment:
+              A: '1'
+              B: '3'
+              C: null
+            healthcheck:
+              test:
+              - CMD-SHELL
+              - b
+              interval: 5s
+            image: nginx
+            labels:
+              x: '1'
+              'y': '2'
+            logging:
+              driver: json-file
+            networks:
+              lan:
+                aliases:
+                - w
+            ports:
+            - mode: ingress
+              target: 80
+              published: '81'
+              protocol: tcp
+        networks:
+          lan:
+            name: lab_lan
+            ipam:
+              config:
+              - subnet: 10.1.0.0/16
+                gateway: 10.1.0.1
+                ip_range: 10.1.1.0/24
+              - subnet: fd00::/64
+            enable_ipv6: true
+    "#]]
+    .assert_eq(&yaml(&reading.document).unwrap());
+}
+
+#[test]
+fn two_forms_that_cannot_be_merged_are_told_with_both_places() {
+    let reading = read_all(
+        &[
+            ("/lab/a.yaml", "services: {web: {image: x, cap_add: [A]}}\n"),
+            ("/lab/b.yaml", "services: {web: {cap_add: {A: b}}}\n"),
+        ],
+        |request| request.file("a.yaml").file("b.yaml"),
+    );
+    expect![[r#"
+        error[cannot-override]: cannot override services.web.cap_add
+         --> b.yaml:1:27
+          |
+        1 | services: {web: {cap_add: {A: b}}}
+          |                           ^^^^^^ this is a mapping…
+         ::: a.yaml:1:37
+          |
+        1 | services: {web: {image: x, cap_add: [A]}}
+          |                                     --- …and cannot be merged into a list
+        hint: write both in the same form, or replace the first one with `!override`
+
+    "#]]
+    .assert_eq(&told(&reading));
+}

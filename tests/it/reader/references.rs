@@ -1,0 +1,149 @@
+//! References, circles, and how a mistake came here.
+
+use expect_test::expect;
+
+use crate::reader::{read_all, tells, told};
+
+#[test]
+fn references_that_lead_nowhere_are_told() {
+    tells(
+        "
+services:
+  web:
+    image: nginx
+    networks: [frnt]
+    depends_on: [bd]
+    volumes: [\"data:/d\", \"./x:/d\"]
+    secrets: [key]
+  db: {build: ., network_mode: \"service:web\", networks: [front]}
+  c: {}
+networks: {front: {}}
+volumes: {dta: {}}
+",
+        expect![[r#"
+            error[unknown-reference]: service "web" refers to undefined network frnt
+             --> stack.yaml:5:16
+              |
+            5 |     networks: [frnt]
+              |                ^^^^
+            hint: did you mean `front`?
+
+            error[unknown-reference]: service "web" depends on undefined service "bd"
+             --> stack.yaml:6:18
+              |
+            6 |     depends_on: [bd]
+              |                  ^^
+            hint: did you mean `db`?
+
+            error[unknown-reference]: service "web" refers to undefined secret key
+             --> stack.yaml:8:15
+              |
+            8 |     secrets: [key]
+              |               ^^^
+            hint: add `key:` under the top-level `secrets:`
+
+            error[excludes]: service db declares mutually exclusive `network_mode` and `networks`
+             --> stack.yaml:9:32
+              |
+            9 |   db: {build: ., network_mode: "service:web", networks: [front]}
+              |                                ^^^^^^^^^^^^^ this takes the place of all networks
+              |                                               -------- and here are networks
+            hint: keep one of the two
+
+            error[no-image]: service "c" has neither an image nor a build context specified
+              --> stack.yaml:10:3
+               |
+            10 |   c: {}
+               |   ^
+            hint: give it an image (image: nginx) or say how to build one (build: ./folder)
+
+        "#]],
+    );
+}
+
+#[test]
+fn a_circle_is_told_as_the_path_it_is() {
+    tells(
+        "
+services:
+  a: {image: x, depends_on: [b]}
+  b: {image: x, links: [c]}
+  c:
+    image: x
+    depends_on:
+      a: {condition: service_healthy}
+  d: {image: x, depends_on: [d]}
+",
+        expect![[r#"
+            error[dependency-cycle]: dependency cycle detected: a -> b -> c -> a
+             --> stack.yaml:8:7
+              |
+            3 |   a: {image: x, depends_on: [b]}
+              |                              - `a` waits for `b`
+            4 |   b: {image: x, links: [c]}
+              |                         - `b` waits for `c`
+            ...
+            8 |       a: {condition: service_healthy}
+              |       ^ `c` waits for `a`
+            hint: remove one of these dependencies (links and `service:` modes are dependencies too)
+
+            error[dependency-cycle]: dependency cycle detected: d -> d
+             --> stack.yaml:9:30
+              |
+            9 |   d: {image: x, depends_on: [d]}
+              |                              ^ `d` waits for `d`
+            hint: remove one of these dependencies (links and `service:` modes are dependencies too)
+
+        "#]],
+    );
+}
+
+#[test]
+fn a_mistake_tells_how_it_came_here() {
+    let reading = read_all(
+        &[
+            (
+                "/lab/stack.yaml",
+                "include: [sub/one.yaml]\nservices:\n  web:\n    extends: {file: base.yaml, service: base}\n    ports: [\"${PORT}:80\"]\n",
+            ),
+            (
+                "/lab/base.yaml",
+                "services:\n  base:\n    image: nginx\n    mem_limit: 5zz\n",
+            ),
+            (
+                "/lab/sub/one.yaml",
+                "services:\n  one:\n    image: nginx\n    dsn: 1.1.1.1\n",
+            ),
+            ("/lab/.env", "# ports\nPORT=80800\n"),
+        ],
+        |request| request,
+    );
+    expect![[r#"
+        error[bad-port]: invalid hostPort: 80800
+         --> stack.yaml:5:13
+          |
+        5 |     ports: ["${PORT}:80"]
+          |             ^^^^^^^^^^^^
+          = note: interpolated from ${PORT}: the text is `80800:80`
+          = note: PORT is set at .env:2:1
+        hint: ports are whole numbers from 0 to 65535, or a range such as 8000-8010
+
+        error[unknown-key]: unknown key `dsn` in services.one
+         --> sub/one.yaml:4:5
+          |
+        4 |     dsn: 1.1.1.1
+          |     ^^^ additional properties 'dsn' not allowed
+          = note: included from stack.yaml:1:11
+        hint: did you mean `dns`?
+
+        error[bad-size]: services.base.mem_limit: invalid suffix: 'zz'
+         --> base.yaml:4:16
+          |
+        4 |     mem_limit: 5zz
+          |                ^^^
+          = note: extended from stack.yaml:4:21
+        hint: write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m
+
+    "#]]
+    .assert_eq(&told(&reading));
+}
