@@ -365,6 +365,15 @@ fn length(line: &[u8]) -> u64 {
 }
 
 impl Unfinished {
+    /// Gives up taking back these steps.
+    pub fn give_up(&mut self, is_moot: impl Fn(&Step) -> bool) {
+        for (at, step) in self.plan.steps.iter().enumerate() {
+            if is_moot(step) {
+                self.statuses.give_up(StepIndex(at));
+            }
+        }
+    }
+
     /// Whether taking the run back has to take this step back.
     pub fn is_to_be_undone(&self, index: StepIndex) -> bool {
         let Some(step) = self.plan.steps.get(index.0) else {

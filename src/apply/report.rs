@@ -151,7 +151,11 @@ fn steps(count: usize) -> String {
 /// What the user can do about a step that could not be taken back. `own` is the advice that came with the error.
 pub fn remedy(project: &str, step: &Step, own: Option<&str>) -> String {
     let by_hand = by_hand(step);
-    let again = format!("run `stack --project-name {project} down` to try again");
+    let command = match step.before {
+        State::Absent => "down",
+        State::Present(_) | State::Running(_) | State::Parked(_) => "up",
+    };
+    let again = format!("run `stack --project-name {project} {command}` to try again");
     match own {
         Some(own) => format!("{own}; then {again}; by hand: {by_hand}"),
         None => format!("{again}; by hand: {by_hand}"),

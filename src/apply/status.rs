@@ -125,6 +125,13 @@ impl Statuses {
         }
     }
 
+    /// Gives up taking a step back: from now on it counts as taken back, whatever the world is.
+    pub fn give_up(&mut self, step: StepIndex) {
+        if let Some(status) = self.0.get_mut(step.0).filter(|own| own.may_have_acted()) {
+            *status = Status::Undone;
+        }
+    }
+
     /// The steps with such a status, in the plan's order.
     pub fn those(&self, wanted: impl Fn(Status) -> bool) -> Vec<StepIndex> {
         let steps = self.0.iter().enumerate();

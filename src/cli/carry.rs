@@ -1,8 +1,8 @@
 //! A plan carried out: the project's lock, an unfinished run of earlier taken back first, the journal, progress, and
 //! the last lines. A dry run carries the same plan out on a copy of the world in memory.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use jiff::ZonedDateTime;
 
 use crate::apply;
 use crate::apply::event::{Event, Listener};
-use crate::apply::journal::{self, Heading, Journal, Unfinished};
+use crate::apply::journal::{self, Heading, Journal, JournalError, Unfinished};
 use crate::apply::lock::{Holder, Lock, LockError, Patience};
 use crate::apply::report::{Outcome as End, Report};
 use crate::apply::wanted::{self, WantedError};
@@ -26,6 +26,7 @@ use crate::cli::render::talk;
 use crate::cli::render::words::title;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
+use crate::plan::diff::down::{is_about, is_moot};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::Plan;
@@ -42,6 +43,15 @@ pub struct Session<'a> {
     command: &'static str,
     // Held for the lock on it.
     _lock: Option<Lock>,
+}
+
+/// What becomes of a run that was not finished, before the command does its own work.
+#[derive(Debug, Clone, Copy)]
+pub enum Past<'a> {
+    /// It is taken back.
+    TakenBack,
+    /// It is taken back but for what the command removes anyway: everything of these services, or of all.
+    Removed(Option<&'a BTreeSet<String>>),
 }
 
 /// How a plan is to be carried out.
@@ -77,6 +87,16 @@ impl<'a> Session<'a> {
         project: &ProjectName,
         command: &'static str,
     ) -> Result<Session<'a>, Failure> {
+        Session::open_after(context, project, command, Past::TakenBack).await
+    }
+
+    /// The same for a command to which the past means something else.
+    pub async fn open_after(
+        context: &'a Context,
+        project: &ProjectName,
+        command: &'static str,
+        past: Past<'_>,
+    ) -> Result<Session<'a>, Failure> {
         let live = context.live().await?;
         let mut session = Session {
             context,
@@ -88,7 +108,7 @@ impl<'a> Session<'a> {
         if !context.global.dry_run {
             session._lock = Some(session.lock().await?);
         }
-        session.repair().await?;
+        session.repair(past).await?;
         Ok(session)
     }
 
@@ -123,31 +143,88 @@ impl<'a> Session<'a> {
             .state_file(&self.project, &self.live.engine().url(), ending)
     }
 
-    /// Takes back a run that was killed.
-    async fn repair(&self) -> Result<(), Failure> {
+    /// Takes back a run that was killed, as far as that can be done. What cannot be taken back is told and then
+    /// forgotten: it carries our mark, so every command sees it as it is and goes on from there.
+    async fn repair(&self, past: Past<'_>) -> Result<(), Failure> {
         let path = self.file("journal")?;
-        let unfinished = journal::replay(&path, &boot_id()).map_err(journal_failure)?;
-        let Some(unfinished) = unfinished else {
+        let unfinished = match journal::replay(&path, &boot_id()) {
+            Ok(unfinished) => unfinished,
+            Err(error) => return self.forget_unreadable(&path, error, past),
+        };
+        let Some(mut unfinished) = unfinished else {
             // What is there without a complete header tells of nothing that was done.
             if path.exists() && !self.context.global.dry_run {
                 journal::discard(&path).map_err(journal_failure)?;
             }
             return Ok(());
         };
-        let Heading { command, since, .. } = &unfinished.heading;
+        let Heading { command, since, .. } = unfinished.heading.clone();
+        if let Past::Removed(services) = past
+            && is_about(&unfinished.plan, services)
+        {
+            unfinished.give_up(is_moot);
+        }
+        // What a committed run had left to discard is seen by the next plan.
+        let nothing = unfinished.committed || unfinished.unwind().is_empty();
         if self.context.global.dry_run {
-            self.context.tell(&format!(
-                " `stack {command}` of {since} was not finished: the next run takes it back first"
-            ));
+            if !nothing {
+                self.context.tell(&format!(
+                    " `stack {command}` of {since} was not finished: the next run takes it back first"
+                ));
+            }
             return Ok(());
+        }
+        if nothing {
+            return journal::discard(&path).map_err(journal_failure);
         }
         self.context.tell(&format!(
             " `stack {command}` of {since} was not finished: taking it back first"
         ));
-        self.unwind(&unfinished).await
+        let left = self.unwind(&unfinished).await?;
+        if left > 0 {
+            self.context.tell(&format!(
+                " `stack {command}` of {since} could not be taken back in full: going on from what is there"
+            ));
+        }
+        journal::discard(&path).map_err(journal_failure)
     }
 
-    async fn unwind(&self, unfinished: &Unfinished) -> Result<(), Failure> {
+    /// A journal that cannot be understood is in nobody's way who removes everything.
+    fn forget_unreadable(
+        &self,
+        path: &Path,
+        error: JournalError,
+        past: Past<'_>,
+    ) -> Result<(), Failure> {
+        match (past, &error) {
+            (
+                Past::Removed(_),
+                JournalError::Version { .. }
+                | JournalError::Corrupt { .. }
+                | JournalError::Illegal { .. },
+            ) if !self.context.global.dry_run => {
+                talk(&format!(
+                    "warning: {error}: an unfinished run is forgotten, and what is there is removed"
+                ));
+                journal::discard(path).map_err(journal_failure)
+            }
+            (Past::Removed(_) | Past::TakenBack, _) => {
+                let Failure::Said { text, .. } = journal_failure(error) else {
+                    return Ok(());
+                };
+                Err(Failure::with_hint(
+                    text,
+                    format!(
+                        "`stack --project-name {} down` removes everything of the project and forgets that run",
+                        self.project
+                    ),
+                ))
+            }
+        }
+    }
+
+    /// Takes a run back; how many things could not be.
+    async fn unwind(&self, unfinished: &Unfinished) -> Result<usize, Failure> {
         let journal = Journal::resume(unfinished).map_err(journal_failure)?;
         let renderer = self.context.renderer();
         let report = apply::unwind(
@@ -176,7 +253,8 @@ impl<'a> Session<'a> {
                     (false, true) => wanted::End::TakenBack,
                     (false, false) => wanted::End::Unclear,
                 };
-                self.settle(end)
+                self.settle(end)?;
+                Ok(report.left.len())
             }
         }
     }
@@ -416,7 +494,7 @@ fn lock_failure(error: &LockError) -> Failure {
     Failure::said(format!("{error}{cause}"))
 }
 
-fn journal_failure(error: journal::JournalError) -> Failure {
+fn journal_failure(error: JournalError) -> Failure {
     let cause = std::error::Error::source(&error)
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();

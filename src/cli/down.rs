@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Args, ValueEnum};
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::carry::{Manner, Past, Session, outcome};
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
@@ -51,17 +51,17 @@ pub enum Rmi {
 /// Takes everything away.
 pub async fn run(context: &Context, arguments: DownArgs) -> Outcome {
     let target = context.target()?;
-    let session = Session::open(context, &target.project, "down").await?;
-    take_down(context, &session, &target, &arguments).await
+    take_down(context, &target, &arguments).await
 }
 
-/// The same within a session.
-pub async fn take_down(
-    context: &Context,
-    session: &Session<'_>,
-    target: &Target,
-    arguments: &DownArgs,
-) -> Outcome {
+/// The same where the project is known.
+pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs) -> Outcome {
+    let known = known(context, target, arguments);
+    let past = match arguments.services.is_empty() {
+        true => Past::Removed(known.as_ref()),
+        false => Past::TakenBack,
+    };
+    let session = Session::open_after(context, &target.project, "down", past).await?;
     let observed = session.observe(Vec::new()).await?;
     let plan = plan(context, target, &observed, arguments)?;
     if arguments.services.is_empty() {
@@ -81,6 +81,12 @@ pub async fn take_down(
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)
+}
+
+/// The services whose containers go; none where all do.
+fn known(context: &Context, target: &Target, arguments: &DownArgs) -> Option<BTreeSet<String>> {
+    let all = arguments.remove_orphans || context.settings.is_on("REMOVE_ORPHANS");
+    target.services.clone().filter(|_| !all)
 }
 
 /// The plan of `down` with these flags.
@@ -113,12 +119,7 @@ pub fn plan(
     }
     let only: Option<BTreeSet<String>> =
         (!arguments.services.is_empty()).then(|| arguments.services.iter().cloned().collect());
-    let remove_orphans = arguments.remove_orphans || context.settings.is_on("REMOVE_ORPHANS");
-    let known = if remove_orphans {
-        None
-    } else {
-        target.services.clone()
-    };
+    let known = known(context, target, arguments);
     if let Some(known) = &known
         && only.is_none()
         && !context.settings.is_on("IGNORE_ORPHANS")

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::cli::carry::Session;
 use crate::cli::containers::{Which, of_service, of_services};
 use crate::cli::context::Context;
 use crate::cli::down::{self, DownArgs};
@@ -254,7 +253,6 @@ pub async fn wait(context: &Context, arguments: WaitArgs) -> Outcome {
         }
     }
     if arguments.down_project {
-        let session = Session::open(context, &target.project, "down").await?;
         let nothing_more = DownArgs {
             services: Vec::new(),
             volumes: false,
@@ -263,7 +261,7 @@ pub async fn wait(context: &Context, arguments: WaitArgs) -> Outcome {
             timeout: None,
             timings: false,
         };
-        down::take_down(context, &session, &target, &nothing_more).await?;
+        down::take_down(context, &target, &nothing_more).await?;
     }
     Ok(Exit::of_container(first.unwrap_or(0)))
 }

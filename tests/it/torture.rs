@@ -2,6 +2,7 @@
 //! is interrupted and is run twice, before it acts, in the middle and after it, and the world must be as before or as
 //! wanted.
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use stack::apply::journal::{Journal, replay};
 use stack::apply::report::{Outcome, Report};
 use stack::apply::{OnFailure, Options, run, unwind};
 use stack::model::name::ProjectName;
+use stack::plan::diff::down::{DownOptions, down, is_about, is_moot};
 use stack::plan::observed::{Observed, Scope};
 use stack::plan::spec::ResourceId;
 use stack::plan::step::{Milestone, Plan, Step};
@@ -146,6 +148,11 @@ impl Case<'_> {
                 counts.failures += 1;
                 self.crash(at, when, main, &before, &wanted).await;
                 counts.crashes += 1;
+                if at < main {
+                    self.crash_and_forget(at, when, &wanted).await;
+                    self.crash_and_down(at, when).await;
+                    counts.crashes += 2;
+                }
             }
             self.interruption(at, main, &before, &wanted).await;
             counts.interruptions += 1;
@@ -234,6 +241,76 @@ impl Case<'_> {
             self.same(&kept(&world), before, &format!("{what} and is taken back"));
         }
         self.finish(&world, wanted, &what).await;
+    }
+
+    /// Crashes there; the journal of it.
+    async fn crashed(&self, at: usize, when: When, path: &std::path::Path) -> Memory {
+        let world = Memory::of(self.before);
+        world.arrange(Faults::one(at, when, How::Crashes));
+        let journal = Journal::begin(path, &heading(), &self.plan).unwrap();
+        let options = Options::default();
+        tokio::select! {
+            _ = run(&self.plan, &world, Some(journal), &Silence, &options, stream::pending()) => {
+                panic!("{}: change {at} {when:?}: it did not crash", self.name)
+            }
+            () = world.crashed() => {}
+        }
+        world.arrange(Faults::default());
+        world
+    }
+
+    /// Nothing can be taken back, and the next run goes on from what is there.
+    async fn crash_and_forget(&self, at: usize, when: When, wanted: &Snapshot) {
+        let directory = memory_directory();
+        let world = self
+            .crashed(at, when, &directory.path().join("lab.journal"))
+            .await;
+        let what = format!("change {at} crashes {when:?} and is forgotten");
+        self.finish(&world, wanted, &what).await;
+    }
+
+    /// The next run is `down`, which brings nothing back that it removes, and leaves nothing.
+    async fn crash_and_down(&self, at: usize, when: When) {
+        let project = &self.plan.project;
+        let options = DownOptions::default();
+        let what = format!("{}: change {at} crashes {when:?} and goes down", self.name);
+        let plan = down(project, self.before, &options).unwrap();
+        let wanted = kept(&in_peace(self.before, &plan, &what).await);
+
+        let directory = memory_directory();
+        let path = directory.path().join("lab.journal");
+        let world = self.crashed(at, when, &path).await;
+        let mut unfinished = replay(&path, "one").unwrap().unwrap();
+        assert!(is_about(&unfinished.plan, None));
+        unfinished.give_up(is_moot);
+        let runs = world.everything().containers.into_iter();
+        let ran: BTreeSet<String> = runs
+            .filter(|own| own.runs())
+            .map(|own| own.engine_id)
+            .collect();
+        let ears = Silence;
+        let options = Options::default();
+        let report = unwind(
+            &unfinished,
+            &world,
+            None,
+            &ears,
+            &options,
+            stream::pending(),
+        )
+        .await;
+        self.well(&report, &what);
+        let runs = world.everything().containers.into_iter();
+        for own in runs.filter(|own| own.runs()) {
+            assert!(
+                ran.contains(&own.engine_id),
+                "{what}: {} is started in vain",
+                own.name
+            );
+        }
+        let plan = down(project, &world.everything(), &DownOptions::default()).unwrap();
+        let after = kept(&in_peace(&world.everything(), &plan, &what).await);
+        self.same(&after, &wanted, &what);
     }
 
     /// Planned anew, the world becomes as wanted.

@@ -1,4 +1,4 @@
-//! The last lines of a run: what failed and why, what was taken back, what is left and how to remove it, and in what
+//! The last lines of a run: what failed and why, what was taken back, what is left and what to do about it, and in what
 //! state the machine is now. Pure.
 
 use crate::apply::report::{Outcome, Report};
@@ -40,7 +40,7 @@ pub fn lines(report: &Report, about: &About<'_>) -> Vec<String> {
     }
     for left in &report.left {
         lines.push(format!("left: {}: {}", title(&left.id), left.error));
-        lines.push(format!("  to remove it: {}", left.remedy));
+        lines.push(format!("  to do: {}", left.remedy));
     }
     let command = about.command;
     let machine = report.machine();

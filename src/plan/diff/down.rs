@@ -42,6 +42,46 @@ pub fn down(
     }
 }
 
+/// Whether a plan is about containers of these services only.
+pub fn is_about(plan: &Plan, services: Option<&BTreeSet<String>>) -> bool {
+    let Some(services) = services else {
+        return true;
+    };
+    plan.steps.iter().all(|step| {
+        let spec = step.before.spec().or(step.after.spec());
+        let service = match spec.map(AsRef::as_ref) {
+            Some(Spec::Container(own)) => Some(&own.service),
+            Some(Spec::Existing(own)) => own.service.as_ref(),
+            Some(
+                Spec::Lan(_)
+                | Spec::Link(_)
+                | Spec::Promiscuity(_)
+                | Spec::Network(_)
+                | Spec::Shim(_)
+                | Spec::Route(_)
+                | Spec::Volume(_)
+                | Spec::Image(_)
+                | Spec::Endpoint(_)
+                | Spec::Door(_),
+            )
+            | None => return true,
+        };
+        service.is_some_and(|service| services.contains(service.as_str()))
+    })
+}
+
+/// Whether a step of an unfinished run took away what `down` removes: bringing it back first would be in vain, and may
+/// be impossible. What such a run made is taken back all the same; a volume of it is nothing that `down` would remove.
+pub fn is_moot(step: &Step) -> bool {
+    match (&step.before, &step.after) {
+        (State::Present(_) | State::Running(_), State::Absent | State::Parked(_)) => true,
+        (State::Running(_), State::Present(_)) => true,
+        (State::Absent, _) | (State::Parked(_), _) => false,
+        (State::Present(_), State::Present(_) | State::Running(_)) => false,
+        (State::Running(_), State::Running(_)) => false,
+    }
+}
+
 fn write(
     project: &ProjectName,
     observed: &Observed,
