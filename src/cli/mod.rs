@@ -166,7 +166,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let as_json = cli.global.progress == Some(ProgressMode::Json);
+    // Where 1 is a verdict, what could not be asked needs a code of its own.
+    let refused = match cli.command {
+        Command::Reach(_) | Command::Why(_) | Command::Check(_) => Exit::Verdict(2),
+        _ => Exit::Refused,
+    };
     match dispatch(cli) {
+        Err(Failure::Told(Exit::Refused)) => refused.into(),
         Ok(exit) | Err(Failure::Told(exit)) => exit.into(),
         Err(Failure::OutputClosed) => Exit::Done.into(),
         Err(Failure::Said { text, hint }) => {
@@ -181,7 +187,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                     talk(&format!("hint: {hint}"));
                 }
             }
-            Exit::Refused.into()
+            refused.into()
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -10,11 +11,16 @@ use serde_json::{Value, json};
 use crate::cli::context::{Context, Opened};
 use crate::cli::down::{self, DownArgs};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::make::{Goal, intend, open};
+use crate::cli::make::{Goal, Intent, intend, open};
 use crate::cli::up::MakeArgs;
+use crate::plan::desired::Desired;
 use crate::plan::observed::{EngineFacts, Observed, Scope, SwarmState};
-use crate::plan::spec::ResourceId;
+use crate::plan::spec::{Kind, ResourceId};
 use crate::plan::step::{Milestone, Plan, State, Step};
+use crate::reach::delta::{Delta, delta};
+use crate::reach::facts::Facts;
+use crate::reach::scene::build::{Moment, scene_of};
+use crate::reach::standing::standing;
 use crate::world::World;
 use crate::world::engine::wire::NEWEST;
 use crate::world::memory::Memory;
@@ -26,6 +32,7 @@ use crate::world::memory::Memory;
 Examples:
   stack plan                     what `up` would do
   stack plan --down              what `down` would do
+  stack plan --no-reach          without which ways it opens and closes
   stack plan --format json       for programs"
 )]
 pub struct PlanArgs {
@@ -46,6 +53,9 @@ pub struct PlanArgs {
     /// Plan for a machine that has nothing yet, without asking an engine
     #[arg(long, conflicts_with = "down")]
     pub offline: bool,
+    /// Do not say which ways the change opens or closes
+    #[arg(long, conflicts_with = "down")]
+    pub no_reach: bool,
     /// Output format
     #[arg(long, value_enum, default_value = "text")]
     pub format: PlanFormat,
@@ -62,7 +72,7 @@ pub enum PlanFormat {
 pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
     let (plan, text) = if arguments.down {
         let plan = of_down(context, &arguments).await?;
-        let text = shown(&plan, arguments.format, "down", &|_| None);
+        let text = shown(&plan, None, arguments.format, "down", &|_| None);
         (plan, text)
     } else {
         let opened = open(
@@ -71,9 +81,11 @@ pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
             arguments.no_deps,
             &arguments.make,
         )?;
-        let plan = of_up(context, &arguments, &opened).await?;
+        let (plan, intent) = of_up(context, &arguments, &opened).await?;
         let place = |id: &ResourceId| opened.place(id);
-        let text = shown(&plan, arguments.format, "up", &place);
+        let wanted = !arguments.no_reach && !plan.is_empty();
+        let delta = wanted.then(|| foreseen(&opened, &intent, &plan));
+        let text = shown(&plan, delta.as_ref(), arguments.format, "up", &place);
         (plan, text)
     };
     write!(std::io::stdout().lock(), "{text}")?;
@@ -106,7 +118,11 @@ async fn of_down(context: &Context, arguments: &PlanArgs) -> Result<Plan, Failur
     down::plan(context, &target, &observed, &wanted)
 }
 
-async fn of_up(context: &Context, arguments: &PlanArgs, opened: &Opened) -> Result<Plan, Failure> {
+async fn of_up(
+    context: &Context,
+    arguments: &PlanArgs,
+    opened: &Opened,
+) -> Result<(Plan, Intent), Failure> {
     let (make, named) = (&arguments.make, &arguments.services);
     let intent = if arguments.offline {
         let nothing = Memory::of(&empty_machine());
@@ -117,7 +133,27 @@ async fn of_up(context: &Context, arguments: &PlanArgs, opened: &Opened) -> Resu
     };
     let mut plan = intent.fetch.clone();
     join(&mut plan, intent.plan(opened)?);
-    Ok(plan)
+    Ok((plan, intent))
+}
+
+/// Which ways open and close: what stands held against what is wanted, on the same facts. What the plan leaves alone
+/// (a part of the stack, containers that are not replaced) stays as it stands.
+fn foreseen(opened: &Opened, intent: &Intent, plan: &Plan) -> Delta {
+    let stack = &opened.stack;
+    let facts = Facts::of(&intent.observed);
+    let stands = standing(stack, &intent.desired, &intent.observed);
+    let mut wanted = intent.desired.clone();
+    for (id, spec) in &stands.specs {
+        let touched = plan.steps.iter().any(|step| step.id == *id);
+        let unknown = !wanted.specs.contains_key(id);
+        if !touched && (unknown || id.kind == Kind::Container) {
+            wanted.specs.insert(id.clone(), Arc::clone(spec));
+        }
+    }
+    let of = |specs: &Desired, moment: Moment| {
+        scene_of(stack, specs, &intent.observed, facts.clone(), moment)
+    };
+    delta(&of(&stands, Moment::Standing), &of(&wanted, Moment::Wanted))
 }
 
 /// A machine with the newest engine that we know and nothing on it.
@@ -159,13 +195,28 @@ fn join(first: &mut Plan, second: Plan) {
 
 fn shown(
     plan: &Plan,
+    delta: Option<&Delta>,
     format: PlanFormat,
     command: &str,
     place: &dyn Fn(&ResourceId) -> Option<String>,
 ) -> String {
     match format {
-        PlanFormat::Text => text(plan, command, place),
-        PlanFormat::Json => format!("{:#}\n", value(plan, place)),
+        PlanFormat::Text => {
+            let reach = delta.map(Delta::text).unwrap_or_default();
+            let plan = text(plan, command, place);
+            // What to do next is the last line.
+            match plan.trim_end().rsplit_once('\n') {
+                Some((steps, next)) if !reach.is_empty() => format!("{steps}\n{reach}{next}\n"),
+                Some(_) | None => plan,
+            }
+        }
+        PlanFormat::Json => {
+            let mut value = value(plan, place);
+            if let (Some(delta), Some(map)) = (delta, value.as_object_mut()) {
+                map.insert("reach".to_owned(), delta.value());
+            }
+            format!("{value:#}\n")
+        }
     }
 }
 

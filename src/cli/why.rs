@@ -7,9 +7,12 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::sight::Sight;
+use crate::plan::observed::Observed;
+use crate::reach::advice::{Case, advice};
 use crate::reach::check;
 use crate::reach::compare::{Agreement, Counts};
 use crate::reach::explain;
+use crate::reach::facts::Facts;
 use crate::reach::predict::{Cell, predict};
 use crate::reach::question::Ask;
 use crate::reach::rules;
@@ -54,14 +57,26 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
     let sight = Sight::open(context)?;
     if !arguments.probe {
         let scene = sight.wanted();
-        let mut text = String::new();
-        for question in check::ask(&scene, from, to, ask).map_err(Failure::said)? {
-            let prediction = predict(&scene, &question);
-            text.push_str(&explain::why(&Cell {
+        let questions = check::ask(&scene, from, to, ask).map_err(Failure::said)?;
+        let cells: Vec<Cell> = questions
+            .into_iter()
+            .map(|question| Cell {
+                prediction: predict(&scene, &question),
                 question,
-                prediction,
-            }));
-        }
+            })
+            .collect();
+        let mut text = explain::all(&cells);
+        let (observed, facts) = (Observed::default(), Facts::default());
+        let advice = advice(&Case {
+            stack: &sight.opened.stack,
+            wishes: &sight.wishes,
+            observed: &observed,
+            facts: &facts,
+            from,
+            to,
+            ask,
+        });
+        text.push_str(&explain::remedy(&cells, advice.as_ref()));
         std::io::stdout().write_all(text.as_bytes())?;
         return Ok(Exit::Done);
     }

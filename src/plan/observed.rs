@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::address::Mac;
 use crate::model::name::{LinkName, NetworkName, ProjectName, ServiceName, VolumeName};
+use crate::model::port::PublishedPort;
 use crate::plan::spec::{DoorSpec, NetworkSpec, ResourceId, Spec};
 
 /// What is to be looked at.
@@ -196,6 +197,8 @@ pub struct FoundContainer {
     /// `HostConfig.NetworkMode` as the engine tells it.
     pub network_mode: String,
     pub endpoints: Vec<FoundEndpoint>,
+    /// The ports that the engine publishes for it now; none while it is stopped.
+    pub ports: Vec<PublishedPort>,
     /// For a container that shares another's network namespace and runs: the owner's name, when that namespace is
     /// not the owner's any more.
     pub dead_namespace_of: Option<String>,

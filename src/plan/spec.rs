@@ -339,6 +339,24 @@ pub struct AttachmentSpec {
     pub links: Vec<(String, String)>,
 }
 
+impl AttachmentSpec {
+    /// An endpoint without any settings.
+    pub fn plain(network: &str) -> AttachmentSpec {
+        AttachmentSpec {
+            network: network.to_owned(),
+            aliases: Vec::new(),
+            ipv4_address: None,
+            ipv6_address: None,
+            link_local_ips: Vec::new(),
+            mac_address: None,
+            gw_priority: None,
+            interface_name: None,
+            driver_opts: IndexMap::new(),
+            links: Vec::new(),
+        }
+    }
+}
+
 /// A container that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExistingContainer {

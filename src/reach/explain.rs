@@ -3,54 +3,193 @@
 
 use std::fmt::Write as _;
 
+use crate::reach::advice::Advice;
 use crate::reach::predict::Cell;
+use crate::reach::question::{Ask, Target};
+use crate::reach::rules::Card;
 use crate::reach::scene::shown;
-use crate::reach::verdict::{Hop, Translation, Verdict};
+use crate::reach::verdict::{Confidence, Failure, Hop, Prediction, Translation, Verdict};
+
+/// The longest line of a card; a terminal that is narrower breaks it as it likes.
+const WIDTH: usize = 100;
 
 /// The whole answer to "why", as lines of text.
 pub fn why(cell: &Cell) -> String {
+    let mut text = way(cell);
+    text.push_str(&card(cell));
+    text.push_str(&remedy(std::slice::from_ref(cell), None));
+    text
+}
+
+/// The answers to several questions: those that end alike are told once, and each card once.
+pub fn all(cells: &[Cell]) -> String {
+    let mut text = String::new();
+    let mut told: Vec<&Cell> = Vec::new();
+    let mut cards: Vec<&str> = Vec::new();
+    for cell in cells {
+        if let Some(same) = told.iter().find(|other| alike(other, cell)) {
+            let _ = writeln!(
+                text,
+                "the same for {} to {}, as for {} to {}",
+                cell.question.from,
+                address(cell),
+                same.question.from,
+                address(same)
+            );
+            continue;
+        }
+        told.push(cell);
+        text.push_str(&way(cell));
+        let id = decides(cell).map_or("", |card| card.id);
+        if !cards.contains(&id) {
+            cards.push(id);
+            text.push_str(&card(cell));
+        }
+    }
+    text
+}
+
+/// Whether two cells differ in nothing but who of several replicas asks or is asked.
+fn alike(one: &Cell, two: &Cell) -> bool {
+    let (a, b) = (&one.prediction, &two.prediction);
+    let steps = |prediction: &Prediction| -> Vec<std::mem::Discriminant<Hop>> {
+        prediction.hops.iter().map(std::mem::discriminant).collect()
+    };
+    a.verdict == b.verdict && a.code() == b.code() && a.cards == b.cards && steps(a) == steps(b)
+}
+
+/// What would change the answer: what was tried on a copy of the stack, else what the rule advises.
+pub fn remedy(cells: &[Cell], advice: Option<&Advice>) -> String {
+    if let Some(advice) = advice {
+        return advice.text();
+    }
+    let mut text = String::new();
+    let mut told: Vec<&str> = Vec::new();
+    for obstacle in cells
+        .iter()
+        .filter_map(|cell| cell.prediction.obstacle.as_ref())
+    {
+        let remedy = obstacle.remedy.as_str();
+        if !remedy.is_empty() && !told.contains(&remedy) {
+            told.push(remedy);
+            let _ = writeln!(text, "what helps: {remedy}");
+        }
+    }
+    text
+}
+
+/// Who, whom, what and how it ends; then the way, hop by hop, to the first obstacle.
+pub fn way(cell: &Cell) -> String {
     let question = &cell.question;
     let prediction = &cell.prediction;
     let mut text = String::new();
-    let verdict = match &prediction.verdict {
-        Verdict::Ok => "ok".to_owned(),
-        Verdict::Fail(failure) => format!("fails: {failure}"),
-        Verdict::Depends(fact) => format!("depends on {fact}"),
-    };
-    let meant = if question.meant.is_empty() || question.meant == question.to.to_string() {
+    let meant = if question.meant.is_empty() || question.meant == address(cell) {
         String::new()
     } else {
         format!(" (`{}`)", question.meant)
     };
-    let _ = writeln!(
-        text,
-        "{} to {}{meant}, {}: {verdict}",
-        question.from, question.to, question.ask
-    );
+    let (from, to) = (&question.from, address(cell));
+    let what = match question.ask {
+        Ask::Name => "by its name".to_owned(),
+        Ask::Icmp => "by ping".to_owned(),
+        Ask::Tcp(port) => format!("on tcp port {port}"),
+        Ask::Udp(port) => format!("on udp port {port}"),
+    };
+    let _ = match &prediction.verdict {
+        Verdict::Ok => writeln!(text, "{from} reaches {to}{meant} {what}: ok"),
+        Verdict::Fail(failure) => writeln!(
+            text,
+            "{from} does not reach {to}{meant} {what}: {failure}, {}",
+            in_words(*failure)
+        ),
+        Verdict::Depends(fact) => writeln!(
+            text,
+            "{from} may reach {to}{meant} {what}; it depends on {fact}"
+        ),
+    };
     for (number, hop) in prediction.hops.iter().enumerate() {
         let _ = writeln!(text, "  {}. {}", number + 1, sentence(hop));
     }
-    let Some(obstacle) = &prediction.obstacle else {
-        if let Some(card) = prediction.cards.last() {
-            let _ = writeln!(text, "rule {}: {}", card.id, card.title);
-            let _ = writeln!(text, "  {}", card.text);
-        }
-        return text;
-    };
-    let _ = writeln!(
-        text,
-        "  {}. here it ends ({}): {}",
-        prediction.hops.len() + 1,
-        obstacle.stage.word(),
-        obstacle.at
-    );
-    let _ = writeln!(text, "reason: {}", obstacle.code);
-    let _ = writeln!(text, "rule {}: {}", obstacle.card.id, obstacle.card.title);
-    let _ = writeln!(text, "  {}", obstacle.card.text);
-    if !obstacle.remedy.is_empty() {
-        let _ = writeln!(text, "what would open it: {}", obstacle.remedy);
+    if let Some(obstacle) = &prediction.obstacle {
+        let number = prediction.hops.len() + 1;
+        let _ = match &obstacle.verdict {
+            Verdict::Depends(_) => writeln!(
+                text,
+                "  {number}. from here on it cannot be known ({})",
+                obstacle.stage.word()
+            ),
+            Verdict::Ok | Verdict::Fail(_) => writeln!(
+                text,
+                "  {number}. here it ends ({}): {}",
+                obstacle.stage.word(),
+                obstacle.at
+            ),
+        };
+    }
+    if prediction.confidence == Confidence::Low {
+        text.push_str("  (something was assumed that often is otherwise)\n");
     }
     text
+}
+
+fn address(cell: &Cell) -> String {
+    match &cell.question.to {
+        Target::Address(address) => shown(*address),
+        other => other.to_string(),
+    }
+}
+
+/// What a person sees of it.
+fn in_words(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Refused => "somebody says no",
+        Failure::Timeout => "nothing comes back",
+        Failure::NoRoute => "there is no way to that address",
+        Failure::HostUnreachable => "nobody on the link answers for that address",
+        Failure::Nxdomain => "there is no such name",
+        Failure::Servfail => "the name server gives up",
+        Failure::WrongTarget => "somebody else answers",
+    }
+}
+
+/// The rule that decides: the obstacle's, else the last on the way.
+fn decides(cell: &Cell) -> Option<&'static Card> {
+    let prediction = &cell.prediction;
+    match &prediction.obstacle {
+        Some(obstacle) => Some(obstacle.card),
+        None => prediction.cards.last().copied(),
+    }
+}
+
+/// The card of the rule that decides, and the reason's code.
+pub fn card(cell: &Cell) -> String {
+    let Some(card) = decides(cell) else {
+        return String::new();
+    };
+    let code = match cell.prediction.code() {
+        Some(code) => format!(", {code}"),
+        None => String::new(),
+    };
+    let mut text = format!("why: {} (rule {}{code})\n", card.title, card.id);
+    for line in wrapped(card.text) {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// One hop as a sentence without a full stop.
@@ -81,10 +220,10 @@ pub fn sentence(hop: &Hop) -> String {
         } => {
             let via = match via {
                 Some(via) => format!(" by way of {}", shown(*via)),
-                None => ", which is on that link".to_owned(),
+                None => ", as a neighbour there".to_owned(),
             };
             let source = match source {
-                Some(source) => format!(", from {}", shown(*source)),
+                Some(source) => format!(", from its address {}", shown(*source)),
                 None => String::new(),
             };
             format!(

@@ -6,8 +6,8 @@ pub mod render;
 use indexmap::IndexMap;
 
 use crate::reach::compare::{Agreement, Compared};
-use crate::reach::question::{Target, Viewpoint};
-use crate::reach::scene::{Scene, shown};
+use crate::reach::question::{Ask, Target, Viewpoint};
+use crate::reach::scene::{HOST, Scene, shown};
 
 /// What a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +58,44 @@ pub fn matrix(scene: &Scene, cells: &[Compared], by: By) -> Matrix {
         }
         squares.entry((row, column)).or_default().push(cell);
     }
+    if by == By::Service {
+        order(scene, &mut columns);
+    }
     let rows = rows
         .into_iter()
         .map(|row| {
             let line = columns
                 .iter()
                 .map(|column| {
-                    squares
-                        .get(&(row.clone(), column.clone()))
-                        .map_or_else(Square::default, |cells| square(cells))
+                    squares.get(&(row.clone(), column.clone())).map_or_else(
+                        Square::default,
+                        |cells| match by {
+                            By::Service => of_service(scene, cells),
+                            By::Address | By::Name | By::Port => square(cells),
+                        },
+                    )
                 })
                 .collect();
             (row, line)
         })
         .collect();
     Matrix { columns, rows }
+}
+
+/// Services in the file's order, then the host, then machines, then the rest.
+fn order(scene: &Scene, columns: &mut [String]) {
+    let services = scene
+        .containers
+        .values()
+        .map(|tenant| tenant.service.clone());
+    let known: Vec<String> = services
+        .chain(["host".to_owned()])
+        .chain(scene.machines.keys().cloned())
+        .collect();
+    columns.sort_by_key(|column| {
+        let place = known.iter().position(|name| name == column);
+        place.unwrap_or(known.len())
+    });
 }
 
 /// The service of a container, or the name of anything else.
@@ -88,12 +111,13 @@ fn row_labels(scene: &Scene, cells: &[Compared]) -> IndexMap<Viewpoint, String> 
     let mut answers: IndexMap<&Viewpoint, Vec<String>> = IndexMap::new();
     for cell in cells {
         let question = &cell.cell.question;
-        let asked = match &question.to {
-            // A replica's own address is nobody's question to itself, so the target is told by its service.
-            Target::Address(_) => label(scene, &question.meant),
-            other => other.to_string(),
+        // A replica's own name and address are nobody's question to itself, so the target is told by its service.
+        let asked = label(scene, &question.meant);
+        let way = match &question.to {
+            Target::Address(_) => "address",
+            Target::Name(_) | Target::Internet => "name",
         };
-        let answer = format!("{asked} {} {}", question.ask, words(cell));
+        let answer = format!("{asked} {way} {} {}", question.ask, words(cell));
         let list = answers.entry(&question.from).or_default();
         if !list.contains(&answer) {
             list.push(answer);
@@ -128,7 +152,7 @@ fn column(scene: &Scene, cell: &Compared, by: By) -> Option<String> {
     let question = &cell.cell.question;
     let meant = label(scene, &question.meant);
     match by {
-        By::Service => Some(meant),
+        By::Service => (!meant.is_empty()).then_some(meant),
         By::Address => match &question.to {
             Target::Address(address) => Some(format!("{meant} {}", shown(*address))),
             Target::Name(_) | Target::Internet => None,
@@ -155,6 +179,73 @@ fn words(cell: &Compared) -> String {
     }
 }
 
+/// How one service reaches another: by the addresses of its containers, by their names, or only where they publish.
+fn of_service(scene: &Scene, cells: &[&Compared]) -> Square {
+    if cells.iter().any(|cell| differs(cell)) {
+        return square(cells);
+    }
+    let mut names = Vec::new();
+    let mut own = Vec::new();
+    let mut published = Vec::new();
+    for cell in cells {
+        let question = &cell.cell.question;
+        match &question.to {
+            Target::Name(_) | Target::Internet if question.ask == Ask::Name => names.push(*cell),
+            Target::Name(_) => {}
+            Target::Internet => own.push(*cell),
+            Target::Address(address) => {
+                let meant = scene.containers.get(&question.meant);
+                let at_host = meant.is_some_and(|tenant| tenant.node != HOST)
+                    && (scene.is_local(HOST, *address) && !address.is_loopback());
+                if at_host || question.from == Viewpoint::Internet {
+                    published.push(*cell);
+                } else if !address.is_loopback() {
+                    own.push(*cell);
+                }
+            }
+        }
+    }
+    let fine = |cells: &[&Compared]| cells.iter().filter(|cell| words(cell) == "ok").count();
+    let (good, named) = (fine(&own), fine(&names));
+    if own.is_empty() || (good == 0 && fine(&published) == 0) {
+        let told = if own.is_empty() { &published } else { &own };
+        return square(if told.is_empty() { cells } else { told });
+    }
+    let reason = square(cells).reason;
+    let text = if good == 0 {
+        "published port".to_owned()
+    } else if good < own.len() {
+        return square(&own);
+    } else if names.iter().any(|cell| words(cell) == "wrong-target") {
+        "ok, wrong name".to_owned()
+    } else if !names.is_empty() && named == 0 && asks_engine(scene, cells) {
+        "ok by address".to_owned()
+    } else {
+        "ok".to_owned()
+    };
+    Square {
+        reason: if text == "ok" { String::new() } else { reason },
+        text,
+        differs: false,
+    }
+}
+
+/// Whether those who ask are containers of the stack: nobody expects the host to know their names.
+fn asks_engine(scene: &Scene, cells: &[&Compared]) -> bool {
+    cells.iter().any(|cell| match &cell.cell.question.from {
+        Viewpoint::Container(name) => scene
+            .containers
+            .get(name)
+            .is_some_and(|tenant| tenant.node != HOST),
+        Viewpoint::Host | Viewpoint::Shim(_) | Viewpoint::Machine { .. } => false,
+        Viewpoint::Router(_) | Viewpoint::Other | Viewpoint::Internet => false,
+    })
+}
+
+fn differs(cell: &Compared) -> bool {
+    matches!(cell.agreement, Agreement::OtherKind | Agreement::Differs)
+}
+
 fn square(cells: &[&Compared]) -> Square {
     let mut texts: Vec<String> = Vec::new();
     for cell in cells {
@@ -178,8 +269,6 @@ fn square(cells: &[&Compared]) -> Square {
             .iter()
             .find_map(|cell| cell.cell.prediction.code())
             .map_or(String::new(), |code| code.word().to_owned()),
-        differs: cells
-            .iter()
-            .any(|cell| matches!(cell.agreement, Agreement::OtherKind | Agreement::Differs)),
+        differs: cells.iter().any(|cell| differs(cell)),
     }
 }

@@ -3,8 +3,11 @@
 //! ([`predict`]). Only [`probe`] sends anything: the same questions, asked for real, to be held against the prediction
 //! ([`compare`]).
 
+pub mod advice;
+pub mod change;
 pub mod check;
 pub mod compare;
+pub mod delta;
 pub mod explain;
 pub mod facts;
 pub mod matrix;
@@ -13,4 +16,5 @@ pub mod probe;
 pub mod question;
 pub mod rules;
 pub mod scene;
+pub mod standing;
 pub mod verdict;

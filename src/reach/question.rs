@@ -21,6 +21,8 @@ pub enum Viewpoint {
     Machine { lan: String, machine: String },
     /// The router of a lan.
     Router(String),
+    /// A container of another project, on a bridge network of its own.
+    Other,
     /// Somebody beyond all of this.
     Internet,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Viewpoint {
             Viewpoint::Host => f.write_str("host"),
             Viewpoint::Machine { lan, machine } => write!(f, "{lan}.{machine}"),
             Viewpoint::Router(lan) => write!(f, "{lan}.router"),
+            Viewpoint::Other => f.write_str("another project"),
             Viewpoint::Internet => f.write_str("internet"),
         }
     }

@@ -283,16 +283,17 @@ fn a_plan_for_an_empty_machine_needs_no_engine() {
     check(
         &["plan", "--offline"],
         expect![[r#"
-        exit 2
-        lab: 6 steps
-          1  + build   image stack-lab      it is not there (stack.yaml:4:3)
-          2  + create  network lab_back     it is not there (stack.yaml:18:3)
-          3  + create  container lab-db-1   it is not there (stack.yaml:4:3)   after 1, 2
-          4  > start   container lab-db-1   it is not there (stack.yaml:4:3)   after 3
-          5  + create  container lab-web-1  it is not there (stack.yaml:7:3)   after 1, 2
-          6  > start   container lab-web-1  it is not there (stack.yaml:7:3)   after 4 (healthy), 5
-        `stack up` does it.
-    "#]],
+            exit 2
+            lab: 6 steps
+              1  + build   image stack-lab      it is not there (stack.yaml:4:3)
+              2  + create  network lab_back     it is not there (stack.yaml:18:3)
+              3  + create  container lab-db-1   it is not there (stack.yaml:4:3)   after 1, 2
+              4  > start   container lab-db-1   it is not there (stack.yaml:4:3)   after 3
+              5  + create  container lab-web-1  it is not there (stack.yaml:7:3)   after 1, 2
+              6  > start   container lab-web-1  it is not there (stack.yaml:7:3)   after 4 (healthy), 5
+            reach: 21 cells open, all of them new; `stack reach` shows them
+            `stack up` does it.
+        "#]],
     );
 }
 
@@ -301,14 +302,15 @@ fn a_plan_can_be_of_one_service() {
     check(
         &["plan", "--offline", "db"],
         expect![[r#"
-        exit 2
-        lab: 4 steps
-          1  + pull    image stack-lab     it is not there (stack.yaml:4:3)
-          2  + create  network lab_back    it is not there (stack.yaml:18:3)
-          3  + create  container lab-db-1  it is not there (stack.yaml:4:3)   after 1, 2
-          4  > start   container lab-db-1  it is not there (stack.yaml:4:3)   after 3
-        `stack up` does it.
-    "#]],
+            exit 2
+            lab: 4 steps
+              1  + pull    image stack-lab     it is not there (stack.yaml:4:3)
+              2  + create  network lab_back    it is not there (stack.yaml:18:3)
+              3  + create  container lab-db-1  it is not there (stack.yaml:4:3)   after 1, 2
+              4  > start   container lab-db-1  it is not there (stack.yaml:4:3)   after 3
+            reach: 2 cells open, all of them new; `stack reach` shows them
+            `stack up` does it.
+        "#]],
     );
 }
 

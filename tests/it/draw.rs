@@ -220,6 +220,7 @@ fn container(name: &str, mode: &str, endpoints: &[(&str, &str)]) -> FoundContain
                 ..FoundEndpoint::default()
             })
             .collect(),
+        ports: Vec::new(),
         dead_namespace_of: None,
         volumes: Vec::new(),
     }

@@ -100,6 +100,7 @@ fn machine_for(stack: &Stack) -> Observed {
                 labels: Default::default(),
                 network_mode: "none".into(),
                 endpoints: Vec::new(),
+                ports: Vec::new(),
                 dead_namespace_of: None,
                 volumes: Vec::new(),
             });

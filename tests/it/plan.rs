@@ -183,6 +183,7 @@ fn world_of(stack: &Stack) -> Observed {
                         .iter()
                         .map(|attachment| endpoint(&attachment.network))
                         .collect(),
+                    ports: Vec::new(),
                     dead_namespace_of: None,
                     volumes: Vec::new(),
                 });

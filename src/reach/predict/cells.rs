@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::model::port::Protocol;
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
+use crate::reach::scene::network::OTHER;
 use crate::reach::scene::{HOST, NodeId, Role, Scene, is_placeholder};
 
 /// Somebody who can be asked, and how.
@@ -21,13 +22,19 @@ pub fn questions(scene: &Scene) -> Vec<Question> {
     let published = published(scene);
     let mut questions = Vec::new();
     for from in viewpoints(scene) {
-        if from == Viewpoint::Internet {
-            continue;
-        }
         let Some((node, _)) = scene.viewpoint(&from) else {
             continue;
         };
-        let resolves = matches!(from, Viewpoint::Container(_) | Viewpoint::Host);
+        if from == Viewpoint::Internet {
+            from_outside(scene, &subjects, &mut questions);
+            continue;
+        }
+        let resolves = match &from {
+            Viewpoint::Container(_) | Viewpoint::Host | Viewpoint::Other => true,
+            Viewpoint::Shim(_) | Viewpoint::Machine { .. } => false,
+            Viewpoint::Router(_) | Viewpoint::Internet => false,
+        };
+        own_names(scene, &from, &mut questions);
         for subject in &subjects {
             if subject.node == node {
                 continue;
@@ -42,11 +49,98 @@ pub fn questions(scene: &Scene) -> Vec<Question> {
                 meant: meant.clone(),
             });
         }
+        if !matches!(from, Viewpoint::Shim(_) | Viewpoint::Router(_)) {
+            questions.push(Question {
+                from: from.clone(),
+                to: Target::Internet,
+                ask: Ask::Icmp,
+                meant: Target::Internet.to_string(),
+            });
+        }
     }
     questions
 }
 
-/// Everybody who can ask, in the order of the file: containers, the host, shims, machines.
+/// What only this container calls so: aliases of its links, lines of its hosts file; and who shares its loopback.
+fn own_names(scene: &Scene, from: &Viewpoint, questions: &mut Vec<Question>) {
+    let Viewpoint::Container(name) = from else {
+        return;
+    };
+    let Some(tenant) = scene.containers.get(name) else {
+        return;
+    };
+    let mut ask = |to: Target, ask: Ask, meant: &str| {
+        questions.push(Question {
+            from: from.clone(),
+            to,
+            ask,
+            meant: meant.to_owned(),
+        });
+    };
+    for (target, alias) in &tenant.private_names {
+        let known = scene.containers.get(target);
+        if known.is_some_and(|target| !target.names.contains(alias)) {
+            ask(Target::Name(alias.clone()), Ask::Name, target);
+        }
+    }
+    for (line, address) in &tenant.hosts_file {
+        if let Some(owner) = scene.owners(*address).first() {
+            let owner = scene.nodes[*owner].name.clone();
+            ask(Target::Name(line.clone()), Ask::Name, &owner);
+        }
+    }
+    let loopback = Target::Address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    let others = scene
+        .tenants(tenant.node)
+        .filter(|(other, _)| other != name);
+    for (other, tenant) in others.filter(|(_, tenant)| tenant.node != HOST) {
+        for port in asks(&tenant.declared) {
+            ask(loopback.clone(), port, other);
+        }
+    }
+}
+
+/// What the internet could want: each published port at an address of the host, else a container's own address.
+fn from_outside(scene: &Scene, subjects: &[Subject], questions: &mut Vec<Question>) {
+    let mut ask = |to: IpAddr, ask: Ask, meant: &str| {
+        questions.push(Question {
+            from: Viewpoint::Internet,
+            to: Target::Address(to),
+            ask,
+            meant: meant.to_owned(),
+        });
+    };
+    let somewhere = unicast(scene, HOST).into_iter().next();
+    for subject in subjects.iter().filter(|subject| subject.node != HOST) {
+        let mut published = scene
+            .publications
+            .iter()
+            .filter(|publication| publication.container == subject.name)
+            .peekable();
+        if published.peek().is_none() {
+            if let (Some(address), true) = (subject.addresses.first(), !subject.names.is_empty()) {
+                let first = asks(&subject.ports).next().unwrap_or(Ask::Icmp);
+                ask(*address, first, &subject.name);
+            }
+            continue;
+        }
+        for publication in published {
+            let at = publication
+                .host_address
+                .filter(|address| !address.is_loopback());
+            let port = Ask::of_port(publication.host_port, publication.protocol);
+            if let (Some(at), Some(port)) = (at.or(somewhere), port) {
+                ask(at, port, &subject.name);
+            }
+        }
+    }
+}
+
+fn asks(ports: &[(u16, Protocol)]) -> impl Iterator<Item = Ask> + '_ {
+    ports.iter().filter_map(|port| Ask::of_port(port.0, port.1))
+}
+
+/// Everybody who can ask, in the order of the file: containers, the host, shims, machines, others.
 pub fn viewpoints(scene: &Scene) -> Vec<Viewpoint> {
     let mut viewpoints: Vec<Viewpoint> = scene
         .containers
@@ -62,9 +156,12 @@ pub fn viewpoints(scene: &Scene) -> Vec<Viewpoint> {
             .values()
             .map(|(_, viewpoint)| viewpoint.clone()),
     );
-    if scene.viewpoint(&Viewpoint::Internet).is_some() {
-        viewpoints.push(Viewpoint::Internet);
-    }
+    let beyond = [Viewpoint::Other, Viewpoint::Internet];
+    viewpoints.extend(
+        beyond
+            .into_iter()
+            .filter(|viewpoint| scene.viewpoint(viewpoint).is_some()),
+    );
     viewpoints
 }
 
@@ -82,22 +179,14 @@ fn about(from: &Viewpoint, subject: &Subject, resolves: bool, questions: &mut Ve
             ask(Target::Name(name.clone()), Ask::Name);
         }
         if let Some(name) = subject.names.first() {
-            for port in subject
-                .ports
-                .iter()
-                .filter_map(|port| Ask::of_port(port.0, port.1))
-            {
+            for port in asks(&subject.ports) {
                 ask(Target::Name(name.clone()), port);
             }
         }
     }
     for address in &subject.addresses {
         ask(Target::Address(*address), Ask::Icmp);
-        for port in subject
-            .ports
-            .iter()
-            .filter_map(|port| Ask::of_port(port.0, port.1))
-        {
+        for port in asks(&subject.ports) {
             ask(Target::Address(*address), port);
         }
     }
@@ -154,7 +243,7 @@ fn unicast(scene: &Scene, node: NodeId) -> Vec<IpAddr> {
             Role::Bridge | Role::Port | Role::Parent | Role::Macvlan(_) | Role::Ipvlan(..) => true,
             Role::Station | Role::Tunnel | Role::Plugin => true,
         };
-        if ours {
+        if ours && link.network.as_deref() != Some(OTHER) {
             addresses.extend(link.addresses.iter().map(|prefix| prefix.addr()));
         }
     }

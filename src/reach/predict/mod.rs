@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod cells;
 pub mod gate;
+pub mod internet;
 pub mod listen;
 pub mod packet;
 pub mod segment;
@@ -110,7 +111,7 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
             .get_key_value(name)
             .map(|(name, tenant)| (name.as_str(), tenant)),
         Viewpoint::Host | Viewpoint::Shim(_) | Viewpoint::Internet => None,
-        Viewpoint::Machine { .. } | Viewpoint::Router(_) => None,
+        Viewpoint::Machine { .. } | Viewpoint::Router(_) | Viewpoint::Other => None,
     };
     if let Some((name, tenant)) = tenant {
         is_up(name, tenant)?;
@@ -118,6 +119,9 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
     let Some((node, bound)) = scene.viewpoint(&question.from) else {
         return Err(host::outside("who asks is not part of the stack"));
     };
+    if question.from == Viewpoint::Internet {
+        return internet::comes_in(scene, node, question, path);
+    }
     let addresses = match &question.to {
         Target::Internet => return trace::out(scene, node, path),
         Target::Address(address) => vec![*address],

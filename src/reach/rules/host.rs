@@ -1,6 +1,10 @@
 //! Rules of namespaces and their modes: host, none, shared; routes that are missing; listeners.
 
+use std::net::IpAddr;
+
+use crate::reach::question::Ask;
 use crate::reach::rules::Card;
+use crate::reach::scene::shown;
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 
 pub const H1: Card = Card {
@@ -80,9 +84,16 @@ pub const OUTSIDE: Card = Card {
     source: "the limits of this tool",
 };
 
+pub const INBOUND: Card = Card {
+    id: "E2",
+    title: "from the internet comes what the router in front of the host lets in",
+    text: "Private addresses, and so those of containers, mean nothing on the internet: nobody out there can ask them. What is published at the host's addresses is open to whatever the router, its port forwarding and its firewall bring to the host.",
+    source: "RFC 1918, RFC 4193; the limits of this tool",
+};
+
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
-    &H1, &H3, &H4, &ROUTE, &AFAR, &AROUND, &FAMILY, &DOWN, &LISTENER, &NOBODY, &OUTSIDE,
+    &H1, &H3, &H4, &ROUTE, &AFAR, &AROUND, &FAMILY, &DOWN, &LISTENER, &NOBODY, &OUTSIDE, &INBOUND,
 ];
 
 /// A namespace that has no route to an address.
@@ -148,4 +159,42 @@ pub fn nobody(link: &str, address: &str) -> Obstacle {
 /// The path leaves what is known.
 pub fn outside(fact: &str) -> Obstacle {
     Obstacle::depends(&OUTSIDE, Stage::Route, Code::UnknownExternal, fact, fact)
+}
+
+/// Somebody on the internet asks for a private address.
+pub fn private(who: &str, address: IpAddr) -> Obstacle {
+    Obstacle::fail(
+        &INBOUND,
+        Stage::Route,
+        Code::NotPublished,
+        Failure::Timeout,
+        format!("{} of `{who}`, which is a private address", shown(address)),
+    )
+    .remedy("publish the port (`ports:`), and let the router in front of the host forward it")
+}
+
+/// Names of containers are no names out there.
+pub fn unknown_outside(name: &str) -> Obstacle {
+    Obstacle::fail(
+        &INBOUND,
+        Stage::Resolve,
+        Code::NameUnknownHere,
+        Failure::Nxdomain,
+        format!("the name `{name}`, asked on the internet"),
+    )
+}
+
+/// The host would let it in.
+pub fn let_in(ask: Ask) -> Obstacle {
+    let fact = match ask.port() {
+        Some(port) => format!("whether the router in front of the host forwards port {port} to it"),
+        None => "whether the router in front of the host lets it in".to_owned(),
+    };
+    Obstacle::depends(
+        &INBOUND,
+        Stage::Route,
+        Code::UnknownExternal,
+        fact.clone(),
+        fact,
+    )
 }

@@ -119,9 +119,8 @@ pub fn resolve(
         .map_or(Resolver::Nothing, |node| node.resolver);
     match (resolver, tenant) {
         (Resolver::Embedded, Some((_, tenant))) => from_engine(scene, node, tenant, name),
-        (Resolver::Embedded | Resolver::HostCopy | Resolver::Host, _) => {
-            Err(without_engine(scene, node, name))
-        }
+        (Resolver::Embedded, None) => Err(unknown(scene, node, name)),
+        (Resolver::HostCopy | Resolver::Host, _) => Err(without_engine(scene, node, name)),
         (Resolver::Nothing, _) => Err(Obstacle::fail(
             &H3,
             Stage::Resolve,

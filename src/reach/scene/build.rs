@@ -37,7 +37,18 @@ pub fn scene(
     moment: Moment,
 ) -> Scene {
     let desired = desired(stack, wishes, observed);
-    let mut draft = Draft::new(stack, observed, &desired, facts, moment);
+    scene_of(stack, &desired, observed, facts, moment)
+}
+
+/// The scene of these specs.
+pub fn scene_of(
+    stack: &Stack,
+    desired: &Desired,
+    observed: &Observed,
+    facts: Facts,
+    moment: Moment,
+) -> Scene {
+    let mut draft = Draft::new(stack, observed, desired, facts, moment);
     host::start(&mut draft);
     network::add(&mut draft);
     host::add_lans(&mut draft);
@@ -45,6 +56,7 @@ pub fn scene(
     host::add_shims(&mut draft);
     container::add_ways_out(&mut draft, &containers);
     host::add_way_out(&mut draft);
+    network::add_other(&mut draft);
     draft.finish()
 }
 

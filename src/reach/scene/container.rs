@@ -45,8 +45,8 @@ pub fn add<'a>(draft: &mut Draft<'a>) -> Vec<Settled<'a>> {
                 continue;
             }
             ContainerNetwork::None => Vec::new(),
-            ContainerNetwork::DefaultBridge { .. } => vec![plain(DEFAULT_BRIDGE)],
-            ContainerNetwork::Named(name) => vec![plain(name)],
+            ContainerNetwork::DefaultBridge { .. } => vec![AttachmentSpec::plain(DEFAULT_BRIDGE)],
+            ContainerNetwork::Named(name) => vec![AttachmentSpec::plain(name)],
             ContainerNetwork::Attached(attachments) => attachments.clone(),
         };
         let resolver = match &spec.network {
@@ -88,21 +88,6 @@ pub fn add<'a>(draft: &mut Draft<'a>) -> Vec<Settled<'a>> {
         }
     }
     settled
-}
-
-fn plain(network: &str) -> AttachmentSpec {
-    AttachmentSpec {
-        network: network.to_owned(),
-        aliases: Vec::new(),
-        ipv4_address: None,
-        ipv6_address: None,
-        link_local_ips: Vec::new(),
-        mac_address: None,
-        gw_priority: None,
-        interface_name: None,
-        driver_opts: indexmap::IndexMap::new(),
-        links: Vec::new(),
-    }
 }
 
 /// Fixed and observed addresses are nobody else's.
@@ -321,6 +306,11 @@ fn add_tenant(draft: &mut Draft, spec: &ContainerSpec, node: NodeId, owner: Opti
     let mut names = vec![spec.service.to_string(), spec.name.clone()];
     if let ContainerNetwork::Attached(attachments) = &spec.network {
         names.extend(attachments.iter().flat_map(|at| at.aliases.clone()));
+        names.extend(spec.config.hostname.clone());
+        let qualified = attachments
+            .iter()
+            .filter(|at| network_has_names(&at.network));
+        names.extend(qualified.map(|at| format!("{}.{}", spec.service, at.network)));
     }
     let mut seen = Vec::new();
     names.retain(|name| {

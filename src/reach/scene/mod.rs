@@ -44,6 +44,8 @@ pub struct Scene {
     pub shims: IndexMap<String, usize>,
     /// By `LAN.MACHINE` and `LAN.router`.
     pub machines: IndexMap<String, (NodeId, Viewpoint)>,
+    /// A container of another project.
+    pub other: Option<NodeId>,
     pub publications: Vec<Publication>,
     /// Ports that are asked to be published and are not, and why: by container.
     pub unpublished: Vec<Unpublished>,
@@ -282,6 +284,7 @@ impl Scene {
                 .machines
                 .get(&viewpoint.to_string())
                 .map(|(node, _)| (*node, Vec::new())),
+            Viewpoint::Other => self.other.map(|node| (node, Vec::new())),
             Viewpoint::Internet => self
                 .nodes
                 .iter()

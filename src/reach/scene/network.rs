@@ -10,7 +10,8 @@ use crate::plan::spec::{NetworkSpec, PoolSpec, Spec};
 use crate::reach::scene::address::{Allocator, placeholder4, placeholder6};
 use crate::reach::scene::build::Draft;
 use crate::reach::scene::{
-    BridgeTraits, GatewayMode, HOST, Link, NetworkFact, Role, SegmentId, SegmentKind, WireTraits,
+    BridgeTraits, GatewayMode, HOST, Link, NetworkFact, NodeKind, Resolver, Role, Route, SegmentId,
+    SegmentKind, WireTraits,
 };
 
 /// The engine's name of its default bridge.
@@ -166,6 +167,56 @@ fn gateway_bridge() -> NetworkSpec {
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     bare(GATEWAY_BRIDGE, options, Vec::new())
+}
+
+/// The network of the container that stands for all other projects.
+pub const OTHER: &str = "another_project";
+
+/// Adds a container on a bridge network of its own, as every other project of the engine has one.
+pub fn add_other(draft: &mut Draft) {
+    let name = [(
+        "com.docker.network.bridge.name",
+        "the bridge of another project",
+    )];
+    let options = name.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    add_network(draft, &bare(OTHER, BTreeMap::from(options), Vec::new()));
+    let Some(fact) = draft.scene.networks.get(OTHER).cloned() else {
+        return;
+    };
+    let pool = fact.subnets.first().map(|subnet| PoolSpec {
+        subnet: Some(*subnet),
+        ip_range: None,
+        gateway: None,
+        aux_addresses: BTreeMap::new(),
+    });
+    let free = draft.allocators.get_mut(OTHER).zip(pool);
+    let Some(address) = free.and_then(|(free, pool)| free.next(&pool)) else {
+        return;
+    };
+    let node = draft.node("another project", NodeKind::Container, Resolver::Embedded);
+    draft.scene.nodes[node].networks.push(OTHER.to_owned());
+    let prefix = fact
+        .subnets
+        .first()
+        .and_then(|subnet| IpNet::new(address, subnet.prefix_len()).ok());
+    let link = Link {
+        name: "eth0".to_owned(),
+        segment: Some(fact.segment),
+        role: Role::Port,
+        addresses: prefix.into_iter().collect(),
+        network: Some(OTHER.to_owned()),
+    };
+    let link = draft.link(node, link);
+    draft.route(
+        node,
+        Route {
+            destination: IpNet::V4(ipnet::Ipv4Net::default()),
+            via: fact.gateways.first().copied(),
+            link,
+            source: Some(address),
+        },
+    );
+    draft.scene.other = Some(node);
 }
 
 fn add_network(draft: &mut Draft, spec: &NetworkSpec) {

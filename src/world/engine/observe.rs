@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings,
-    ImageSummary,
+    ImageSummary, PortSummaryTypeEnum,
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 use futures_util::future::try_join_all;
 
 use crate::model::mark;
+use crate::model::port::{PortRange, Protocol, PublishedPort};
 use crate::plan::observed::{ContainerState, FoundContainer, FoundEndpoint, Observed, Scope};
 use crate::world::WorldError;
 use crate::world::engine::error::refused;
@@ -173,9 +174,40 @@ pub fn found(container: &ContainerSummary) -> FoundContainer {
             .unwrap_or_default(),
         labels,
         endpoints,
+        ports: ports(container),
         dead_namespace_of: None,
         volumes,
     }
+}
+
+/// The published ports. The engine tells one that is open at all addresses once for each family.
+fn ports(container: &ContainerSummary) -> Vec<PublishedPort> {
+    let mut ports: Vec<PublishedPort> = Vec::new();
+    for port in container.ports.iter().flatten() {
+        let Some(published) = port.public_port else {
+            continue;
+        };
+        let protocol = match port.typ {
+            Some(PortSummaryTypeEnum::UDP) => Protocol::Udp,
+            Some(PortSummaryTypeEnum::SCTP) => Protocol::Sctp,
+            Some(PortSummaryTypeEnum::TCP | PortSummaryTypeEnum::EMPTY) | None => Protocol::Tcp,
+        };
+        let address = port
+            .ip
+            .as_deref()
+            .and_then(|text| text.parse::<IpAddr>().ok());
+        let port = PublishedPort {
+            target: port.private_port,
+            protocol,
+            published: Some(PortRange::single(published)),
+            host_ip: address.filter(|address| !address.is_unspecified()),
+        };
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    ports.sort_by_key(|port| (port.target, port.protocol, port.host_ip));
+    ports
 }
 
 /// The container's own name: the one without a second slash, which names by legacy links have.

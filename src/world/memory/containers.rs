@@ -78,6 +78,11 @@ impl Machine {
         });
         FoundContainer {
             dead_namespace_of: dead,
+            ports: if own.found.runs() {
+                own.ports.clone()
+            } else {
+                Vec::new()
+            },
             ..own.found.clone()
         }
     }
@@ -171,6 +176,7 @@ impl Machine {
             labels: spec.labels.clone(),
             network_mode,
             endpoints,
+            ports: Vec::new(),
             dead_namespace_of: None,
             volumes,
         };
