@@ -5,6 +5,7 @@
 //! else: no step goes on behind its back. Facts go out as [`event::Event`]s; what must survive goes to the
 //! [`journal`] before the act. The order of a run is main steps, then (only if all succeeded) farewells.
 
+pub mod course;
 pub mod event;
 pub mod journal;
 pub mod lock;

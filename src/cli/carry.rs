@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::stream;
 use jiff::ZonedDateTime;
 
 use crate::apply;
+use crate::apply::course::Moments;
 use crate::apply::event::{Event, Listener};
 use crate::apply::journal::{self, Heading, Journal, JournalError, Unfinished};
 use crate::apply::lock::{Holder, Lock, LockError, Patience};
@@ -17,13 +18,12 @@ use crate::apply::report::{Outcome as End, Report};
 use crate::apply::wanted::{self, WantedError};
 use crate::apply::{OnFailure, Options};
 use crate::cli::claims;
+use crate::cli::clock::Phase;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::moment;
 use crate::cli::render::Renderer;
 use crate::cli::render::summary::{self, About};
 use crate::cli::render::talk;
-use crate::cli::render::words::title;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
 use crate::plan::diff::down::{is_about, is_moot};
@@ -57,7 +57,6 @@ pub enum Past<'a> {
 /// How a plan is to be carried out.
 pub struct Manner<'a> {
     pub on_failure: OnFailure,
-    pub timings: bool,
     /// Pulls and builds do not tell how far they are.
     pub quiet_images: bool,
     /// Where in the stack file a resource comes from.
@@ -71,7 +70,6 @@ impl Manner<'_> {
     pub fn plain(on_failure: OnFailure) -> Manner<'static> {
         Manner {
             on_failure,
-            timings: false,
             quiet_images: false,
             place: &|_| None,
             host_side: None,
@@ -98,6 +96,7 @@ impl<'a> Session<'a> {
         past: Past<'_>,
     ) -> Result<Session<'a>, Failure> {
         let live = context.live().await?;
+        context.clock.lap(Phase::Connect);
         let mut session = Session {
             context,
             live,
@@ -109,6 +108,7 @@ impl<'a> Session<'a> {
             session._lock = Some(session.lock().await?);
         }
         session.repair(past).await?;
+        context.clock.lap(Phase::Lock);
         Ok(session)
     }
 
@@ -345,13 +345,17 @@ impl<'a> Session<'a> {
             },
             ..Options::default()
         };
+        self.context.clock.lap(Phase::Plan);
         if !self.context.global.dry_run {
             claims::ask(&self.live, plan, observed, manner.place).await?;
         }
+        self.context.clock.lap(Phase::Observe);
+        let began = Instant::now();
         let ear = Ear {
             renderer: self.context.renderer(),
             quiet_images: manner.quiet_images,
-            times: Mutex::default(),
+            began,
+            moments: Mutex::default(),
         };
         let report = if self.context.global.dry_run {
             let memory = Memory::of(observed);
@@ -380,18 +384,13 @@ impl<'a> Session<'a> {
             report
         };
         let Ear {
-            renderer, times, ..
+            renderer, moments, ..
         } = ear;
         renderer.finish();
-        if manner.timings {
-            let mut times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for line in summary::timings(&mut times) {
-                self.context.tell(&line);
-            }
-            let took = moment::seconds(report.took);
-            self.context
-                .tell(&format!("{took:>8}  {} in all", self.command));
-        }
+        let moments = moments.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let took = began.elapsed();
+        let course = moments.course(plan, options.parallel, took);
+        self.context.clock.lap_run(plan, course);
         let about = About {
             command: self.command,
             plan,
@@ -412,49 +411,25 @@ pub fn outcome(report: &Report) -> Result<Exit, Failure> {
     }
 }
 
-/// Hears everything, passes it on, and remembers how long steps took.
+/// Hears everything, passes it on, and remembers when it was.
 struct Ear {
     renderer: Renderer,
     quiet_images: bool,
-    times: Mutex<Vec<(String, Duration)>>,
+    began: Instant,
+    moments: Mutex<Moments>,
 }
 
 impl Listener for Ear {
     fn hear(&self, event: &Event) {
-        match event {
-            Event::StepDone { subject, took } => {
-                let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-                times.push((format!("{} {}", subject.verb, title(&subject.id)), *took));
-            }
-            Event::MilestoneReached {
-                subject,
-                milestone,
-                took,
-            } => {
-                let what = apply::event::milestone_phrase(*milestone);
-                let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-                times.push((format!("wait until {} {what}", title(&subject.id)), *took));
-            }
-            Event::StepProgress { subject, .. }
-                if self.quiet_images && matches!(subject.verb, "pull" | "build") =>
-            {
-                return;
-            }
-            Event::RunStarted { .. }
-            | Event::StepStarted { .. }
-            | Event::StepProgress { .. }
-            | Event::StepWarning { .. }
-            | Event::StepFailed { .. }
-            | Event::StepSkipped { .. }
-            | Event::Waiting { .. }
-            | Event::MilestoneMissed { .. }
-            | Event::UndoStarted { .. }
-            | Event::Undoing { .. }
-            | Event::Undone { .. }
-            | Event::UndoFailed { .. }
-            | Event::Interrupted { .. }
-            | Event::JournalFailed { .. }
-            | Event::RunFinished { .. } => {}
+        let at = self.began.elapsed();
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        moments.hear(event, at);
+        drop(moments);
+        if let Event::StepProgress { subject, .. } = event
+            && self.quiet_images
+            && matches!(subject.verb, "pull" | "build")
+        {
+            return;
         }
         self.renderer.hear(event);
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use crate::apply::wanted::{Records, file_name};
+use crate::cli::clock::Clock;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::{Global, ProgressMode};
 use crate::cli::render::{DRY_RUN, Renderer, Stream};
@@ -38,6 +39,7 @@ pub struct Context {
     pub here: PathBuf,
     /// Whether this process has become a part of a private engine's host.
     pub private: bool,
+    pub clock: Clock,
 }
 
 /// A stack that was read without mistakes.
@@ -55,7 +57,12 @@ pub struct Target {
 
 impl Context {
     /// By flags and environment.
-    pub fn new(global: Global, settings: Settings, private: bool) -> Result<Context, Failure> {
+    pub fn new(
+        global: Global,
+        settings: Settings,
+        private: bool,
+        clock: Clock,
+    ) -> Result<Context, Failure> {
         let screen = Screen::look(global.ansi, &settings);
         Ok(Context {
             here: std::env::current_dir()?,
@@ -63,6 +70,7 @@ impl Context {
             settings,
             screen,
             private,
+            clock,
         })
     }
 

@@ -79,7 +79,6 @@ async fn run(
         named: services,
         goal,
         rollback: true,
-        timings: false,
     };
     make(context, &session, opened, wanted, &how).await?;
     Ok(Exit::Done)

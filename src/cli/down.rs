@@ -6,9 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Past, Session, outcome};
+use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
+use crate::cli::timings::{self, Timings};
 use crate::model::mark;
 use crate::plan::diff::down::{DownOptions, down};
 use crate::plan::observed::Observed;
@@ -36,9 +38,9 @@ pub struct DownArgs {
     /// Seconds until a container that does not stop is killed
     #[arg(short, long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
-    /// Show how long each step took
-    #[arg(long)]
-    pub timings: bool,
+    /// Tell where the time went: table, json or trace (for chrome://tracing), each into a file as in trace:FILE
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    pub timings: Option<Timings>,
 }
 
 /// Which images go.
@@ -51,7 +53,12 @@ pub enum Rmi {
 /// Takes everything away.
 pub async fn run(context: &Context, arguments: DownArgs) -> Outcome {
     let target = context.target()?;
-    take_down(context, &target, &arguments).await
+    context.clock.lap(Phase::Read);
+    let outcome = take_down(context, &target, &arguments).await;
+    let told = timings::tell(context, arguments.timings.as_ref(), "down");
+    let exit = outcome?;
+    told?;
+    Ok(exit)
 }
 
 /// The same where the project is known.
@@ -63,6 +70,7 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
     };
     let session = Session::open_after(context, &target.project, "down", past).await?;
     let observed = session.observe(Vec::new()).await?;
+    context.clock.lap(Phase::Observe);
     let plan = plan(context, target, &observed, arguments)?;
     if arguments.services.is_empty() {
         // From here on nobody is to bring anything back.
@@ -75,10 +83,7 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
         ));
         return Ok(Exit::Done);
     }
-    let manner = Manner {
-        timings: arguments.timings,
-        ..Manner::plain(OnFailure::GoOn)
-    };
+    let manner = Manner::plain(OnFailure::GoOn);
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)
 }

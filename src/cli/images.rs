@@ -222,7 +222,6 @@ async fn fetch_all(
     let place = |id: &_| opened.place(id);
     let manner = Manner {
         on_failure,
-        timings: false,
         quiet_images: quiet,
         place: &place,
         host_side: None,

@@ -259,7 +259,7 @@ pub async fn wait(context: &Context, arguments: WaitArgs) -> Outcome {
             rmi: None,
             remove_orphans: false,
             timeout: None,
-            timings: false,
+            timings: None,
         };
         down::take_down(context, &target, &nothing_more).await?;
     }

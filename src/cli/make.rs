@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::cli::render::talk;
@@ -112,13 +113,17 @@ pub async fn intend(
     };
     // What containers should be attached to is known from the file alone, and decides how closely they are looked at.
     let mut scope = scope(stack, &desired(stack, &wishes, &Observed::default()));
+    context.clock.lap(Phase::Plan);
     let mut observed = world.observe(&scope).await?;
+    context.clock.lap(Phase::Observe);
     let mut wanted = desired(stack, &wishes, &observed);
     let second = self::scope(stack, &wanted);
     if second.doors != scope.doors {
         // Which doors there are is only known now, and whether they are open only a second look tells.
         scope = second;
+        context.clock.lap(Phase::Plan);
         observed = world.observe(&scope).await?;
+        context.clock.lap(Phase::Observe);
         wanted = desired(stack, &wishes, &observed);
     }
     let options = options(context, make, named, stack, goal);
@@ -178,7 +183,6 @@ impl Intent {
         let place = |id: &_| opened.place(id);
         let manner = Manner {
             on_failure: OnFailure::Keep,
-            timings: false,
             quiet_images: quiet,
             place: &place,
             host_side: None,

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod carry;
 pub mod check;
 pub mod claims;
+pub mod clock;
 pub mod completion;
 pub mod config;
 pub mod containers;
@@ -40,6 +41,7 @@ pub mod signal;
 pub mod table;
 pub mod template;
 pub mod terminal;
+pub mod timings;
 pub mod up;
 pub mod values;
 pub mod version;
@@ -50,6 +52,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
+use crate::cli::clock::Clock;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::global::{Global, ProgressMode};
@@ -152,6 +155,7 @@ enum Command {
 
 /// Runs what the arguments ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let clock = Clock::start();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -171,7 +175,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Reach(_) | Command::Why(_) | Command::Check(_) => Exit::Verdict(2),
         _ => Exit::Refused,
     };
-    match dispatch(cli) {
+    match dispatch(cli, clock) {
         Err(Failure::Told(Exit::Refused)) => refused.into(),
         Ok(exit) | Err(Failure::Told(exit)) => exit.into(),
         Err(Failure::OutputClosed) => Exit::Done.into(),
@@ -192,7 +196,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Outcome {
+fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     let Cli {
         mut global,
         command,
@@ -212,7 +216,7 @@ fn dispatch(cli: Cli) -> Outcome {
     settings.fill_from_files(&global.env_files, &folder);
     global.fill(&settings)?;
     let private = enter_private_engine(&mut global, &settings)?;
-    let context = Context::new(global, settings, private)?;
+    let context = Context::new(global, settings, private, clock)?;
     if let Command::Config(arguments) = &command {
         return config::run(&context, arguments);
     }

@@ -113,7 +113,7 @@ async fn of_down(context: &Context, arguments: &PlanArgs) -> Result<Plan, Failur
         rmi: None,
         remove_orphans: arguments.make.remove_orphans,
         timeout: arguments.make.timeout,
-        timings: false,
+        timings: None,
     };
     down::plan(context, &target, &observed, &wanted)
 }

@@ -403,7 +403,6 @@ async fn prepare(
         named: &named,
         goal: Goal::Running,
         rollback: true,
-        timings: false,
     };
     if !needs.stack.services.is_empty() || !needs.stack.networks.is_empty() {
         needs = make(context, session, needs, wanted, &how).await?.opened;
@@ -461,7 +460,6 @@ async fn fetch_image(
     let place = |id: &_| opened.place(id);
     let manner = Manner {
         on_failure: OnFailure::Keep,
-        timings: false,
         quiet_images: wanted.quiet_pull,
         place: &place,
         host_side: None,

@@ -6,10 +6,12 @@ use crate::apply::OnFailure;
 use crate::apply::report::Report;
 use crate::cli::attach;
 use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::{Goal, Intent, intend, open};
 use crate::cli::ready;
+use crate::cli::timings::{self, Timings};
 use crate::cli::values::Scale;
 use crate::plan::spec::Spec;
 use crate::plan::step::Plan;
@@ -21,6 +23,7 @@ use crate::plan::step::Plan;
   stack up --wait               return when all is running and healthy
   stack up -d --scale web=3     three of `web`
   stack up --build              build images first
+  stack up -d --timings         and tell where the time went
 
 A failed `up` takes back what it did and says so; --no-rollback keeps it for a look.
 `up` again changes nothing that is as the file says.")]
@@ -72,9 +75,9 @@ pub struct UpArgs {
     /// Logs with their time
     #[arg(long)]
     pub timestamps: bool,
-    /// Show how long each step took
-    #[arg(long)]
-    pub timings: bool,
+    /// Tell where the time went: table, json or trace (for chrome://tracing), each into a file as in trace:FILE
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    pub timings: Option<Timings>,
     /// Keep what was done when a step fails
     #[arg(long)]
     pub no_rollback: bool,
@@ -153,6 +156,7 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         arguments.no_deps,
         &arguments.make,
     )?;
+    context.clock.lap(Phase::Read);
     let session = Session::open(context, &opened.stack.project, "up").await?;
     let stays =
         !(arguments.detach || arguments.wait || goal == Goal::Created || context.global.dry_run);
@@ -166,12 +170,19 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         named: &arguments.services,
         goal,
         rollback: !arguments.no_rollback,
-        timings: arguments.timings,
     };
-    let made = make(context, &session, opened, &arguments.make, &how).await?;
-    if arguments.wait && !context.global.dry_run {
-        ready::wait(context, &session, &made, arguments.wait_timeout).await?;
+    let mut made = make(context, &session, opened, &arguments.make, &how).await;
+    if let Ok(whole) = &made
+        && arguments.wait
+        && !context.global.dry_run
+    {
+        let ready = ready::wait(context, &session, whole, arguments.wait_timeout).await;
+        context.clock.lap(Phase::Ready);
+        made = made.and_then(|made| ready.map(|()| made));
     }
+    let told = timings::tell(context, arguments.timings.as_ref(), "up");
+    let made = made?;
+    told?;
     match since {
         Some(since) if !made.opened.stack.services.is_empty() => {
             attach::follow(context, session, &made, &arguments, since).await
@@ -186,7 +197,6 @@ pub struct How<'a> {
     pub named: &'a [String],
     pub goal: Goal,
     pub rollback: bool,
-    pub timings: bool,
 }
 
 /// Carries out what `up`, `create` and `scale` share.
@@ -239,7 +249,6 @@ async fn carry_out(
         } else {
             OnFailure::Keep
         },
-        timings: how.timings,
         quiet_images: work.quiet_images,
         place: &place,
         host_side: Some(work.host_side),

@@ -194,7 +194,8 @@ fn the_help_of_up_has_examples() {
               --no-color                    Logs without colours
               --no-log-prefix               Logs without the container's name
               --timestamps                  Logs with their time
-              --timings                     Show how long each step took
+              --timings[=<FORM>]            Tell where the time went: table, json or trace (for
+                                            chrome://tracing), each into a file as in trace:FILE
               --no-rollback                 Keep what was done when a step fails
           -h, --help                        Print help
 
@@ -207,6 +208,7 @@ fn the_help_of_up_has_examples() {
           stack up --wait               return when all is running and healthy
           stack up -d --scale web=3     three of `web`
           stack up --build              build images first
+          stack up -d --timings         and tell where the time went
 
         A failed `up` takes back what it did and says so; --no-rollback keeps it for a look.
         `up` again changes nothing that is as the file says.

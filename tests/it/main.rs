@@ -3,6 +3,7 @@
 mod apply;
 mod cli;
 mod corpus;
+mod course;
 mod cross;
 mod doctor;
 mod draw;

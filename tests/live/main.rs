@@ -25,6 +25,7 @@ mod quickstart;
 mod reach;
 mod readme;
 mod runner;
+mod timings;
 mod wire;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         quickstart::tests(),
         reach::tests(),
         readme::tests(),
+        timings::tests(),
     ]
     .into_iter()
     .flatten()

@@ -3,7 +3,6 @@
 
 use crate::apply::report::{Outcome, Report};
 use crate::cli::exit::Exit;
-use crate::cli::moment;
 use crate::cli::render::words::title;
 use crate::plan::spec::ResourceId;
 use crate::plan::step::Plan;
@@ -68,15 +67,6 @@ pub fn exit(report: &Report) -> Exit {
         }
         Outcome::Done | Outcome::Failed => Exit::Partial,
     }
-}
-
-/// How long each step took, the longest first.
-pub fn timings(steps: &mut [(String, std::time::Duration)]) -> Vec<String> {
-    steps.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(&two.0)));
-    steps
-        .iter()
-        .map(|(what, took)| format!("{:>8}  {what}", moment::seconds(*took)))
-        .collect()
 }
 
 fn short_list(names: &[String]) -> String {
