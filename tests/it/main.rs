@@ -1,10 +1,12 @@
 //! All tests that need neither root nor an engine, in one binary, so that it is linked once.
 
 mod apply;
+mod bridge;
 mod cli;
 mod corpus;
 mod course;
 mod cross;
+mod dependencies;
 mod doctor;
 mod draw;
 mod every_step;

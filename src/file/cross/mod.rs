@@ -5,6 +5,7 @@
 //! check is linear in what it looks at, or sorts.
 
 pub mod addresses;
+pub mod bridges;
 pub mod macs;
 pub mod modes;
 pub mod names;
@@ -39,6 +40,7 @@ pub fn check(stack: &Stack, document: &Document, told: &mut Diagnostics) {
     ports::check(&mut ground);
     modes::check(&mut ground);
     names::check(&mut ground);
+    bridges::check(&mut ground);
 }
 
 /// What checks stand on.

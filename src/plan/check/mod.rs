@@ -2,6 +2,7 @@
 //! subnet is in use, a parent is missing. Pure: a stack, what it wants, and what was observed. The reader has checked
 //! already what the file alone can tell.
 
+pub mod bridge;
 pub mod engine;
 pub mod host;
 pub mod overlap;
@@ -57,5 +58,6 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed) -> Vec<Findi
     engine::check(stack, desired, observed, &mut findings);
     host::check(stack, desired, observed, &mut findings);
     overlap::check(stack, observed, &mut findings);
+    bridge::check(stack, desired, observed, &mut findings);
     findings
 }
