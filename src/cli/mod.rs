@@ -220,8 +220,8 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     if let Command::Config(arguments) = &command {
         return config::run(&context, arguments);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: what this program does is to wait for others. Threads of its own take what blocks.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(handle(&context, command));

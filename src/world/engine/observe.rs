@@ -11,7 +11,7 @@ use bollard::models::{
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
 };
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::model::mark;
 use crate::model::port::{PortRange, Protocol, PublishedPort};
@@ -256,6 +256,10 @@ fn found_endpoint(network: &str, settings: &EndpointSettings) -> FoundEndpoint {
     }
 }
 
+/// How many containers are looked at at once. The engine answers each in less than a millisecond; every connection more
+/// costs both sides about as much.
+const LOOKS: usize = 4;
+
 /// Looks at the containers of which the list does not tell enough: running ones that share a namespace, with the owner
 /// of it, and those whose endpoints the planner compares. A container that is gone meanwhile is left out.
 async fn look_closer(
@@ -284,14 +288,13 @@ async fn look_closer(
             ids.insert(&container.engine_id);
         }
     }
-    let looks = ids.iter().map(|id| container::inspect(engine, id));
-    let details = try_join_all(looks).await?;
-    Ok(ids
-        .iter()
-        .map(|id| (*id).to_owned())
-        .zip(details)
-        .filter_map(|(id, detail)| Some((id, detail?)))
-        .collect())
+    let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+    let looks = stream::iter(ids).map(|id| async move {
+        let detail = container::inspect(engine, &id).await?;
+        Ok::<_, WorldError>(detail.map(|detail| (id, detail)))
+    });
+    let details: Vec<_> = looks.buffer_unordered(LOOKS).try_collect().await?;
+    Ok(details.into_iter().flatten().collect())
 }
 
 /// The id of the container whose network namespace this one shares.
