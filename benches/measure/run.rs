@@ -42,18 +42,44 @@ impl Tool {
 
     /// Runs `PROGRAM -p PROJECT -f FILE WORDS` and weighs it.
     pub fn run(&self, project: &str, file: &Path, words: &str) -> Result<Weight, Failure> {
+        self.run_with(project, file, words, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn run_with(
+        &self,
+        project: &str,
+        file: &Path,
+        words: &str,
+        environment: &[(&str, String)],
+    ) -> Result<Weight, Failure> {
+        self.run_to(project, file, words, environment, 0)
+    }
+
+    /// The same where the command is to end with this code.
+    pub fn run_to(
+        &self,
+        project: &str,
+        file: &Path,
+        words: &str,
+        environment: &[(&str, String)],
+        code: i32,
+    ) -> Result<Weight, Failure> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
             .args(["-p", project, "-f"])
             .arg(file)
             .args(words.split_whitespace());
-        weigh(&mut command)
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        weigh(&mut command, code)
     }
 }
 
-/// Runs a command to its end; a failure shows what it said.
-fn weigh(command: &mut Command) -> Result<Weight, Failure> {
+/// Runs a command to its end; one that does not end as it should shows what it said.
+fn weigh(command: &mut Command, code: i32) -> Result<Weight, Failure> {
     let said = tempfile::NamedTempFile::new()?;
     command
         .stdin(Stdio::null())
@@ -73,7 +99,7 @@ fn weigh(command: &mut Command) -> Result<Weight, Failure> {
     if waited != process {
         return Err(std::io::Error::last_os_error().into());
     }
-    if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
+    if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != code {
         let text = std::fs::read_to_string(said.path()).unwrap_or_default();
         return Err(format!("{command:?} failed:\n{text}").into());
     }
@@ -145,4 +171,19 @@ fn ask(words: &[&str], project: &str) -> Result<Vec<String>, Failure> {
         .lines()
         .map(str::to_owned)
         .collect())
+}
+
+/// Takes away what a tool that failed has left, as well as it can be done without it.
+pub fn clear(project: &str) -> Result<(), Failure> {
+    let containers = ask(&["ps", "--all", "--quiet"], project)?;
+    let networks = ask(&["network", "ls", "--quiet"], project)?;
+    for (words, names) in [
+        (vec!["rm", "--force", "--volumes"], containers),
+        (vec!["network", "rm"], networks),
+    ] {
+        if !names.is_empty() {
+            Command::new("docker").args(words).args(names).output()?;
+        }
+    }
+    Ok(())
 }

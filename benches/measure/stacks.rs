@@ -28,6 +28,9 @@ pub enum Edition {
     OneChanged,
 }
 
+/// The image that all containers run.
+pub const IMAGE: &str = "stack-bench:latest";
+
 const NETWORKS: usize = 4;
 
 impl Shape {
@@ -98,7 +101,7 @@ fn service(shape: Shape, index: usize, changed: bool) -> Value {
         networks.push(network(index + 1));
     }
     let mut service = json!({
-        "image": "stack-bench:latest",
+        "image": IMAGE,
         "command": ["sleep", "1000000"],
         "environment": {"EDITION": if changed { "second" } else { "first" }},
         "networks": networks,
