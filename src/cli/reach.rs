@@ -162,15 +162,16 @@ fn show(
 
 fn tell(cells: &[Compared], counts: &Counts) {
     for compared in cells {
-        let differs = matches!(
-            compared.agreement,
-            Agreement::Differs | Agreement::OtherKind
-        );
-        if let (true, Some(seen)) = (differs, &compared.seen) {
+        let what = match compared.agreement {
+            Agreement::Differs | Agreement::OtherKind => "differs",
+            Agreement::Unpredicted | Agreement::Unclear => "could not be told",
+            Agreement::NotSeen | Agreement::Agree => continue,
+        };
+        if let Some(seen) = &compared.seen {
             let question = &compared.cell.question;
             let prediction = &compared.cell.prediction;
             eprintln!(
-                "differs: {} to {} {}: predicted {} ({}), seen {} ({})",
+                "{what}: {} to {} {}: predicted {} ({}), seen {} ({})",
                 question.from,
                 question.to,
                 question.ask,

@@ -11,12 +11,11 @@ use crate::model::port::Protocol;
 use crate::plan::desired::{Wishes, desired};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::Spec;
-use crate::reach::compare::{Compared, compare};
+use crate::reach::compare::Compared;
 use crate::reach::facts::{Facts, Listening, OwnServer, Upstream};
-use crate::reach::predict::{Cell, predict};
 use crate::reach::probe::dns::Resolver;
 use crate::reach::probe::responder::Responder;
-use crate::reach::probe::{Patience, Place, probe, sockets};
+use crate::reach::probe::{Place, confirm, sockets};
 use crate::reach::question::{Question, Viewpoint};
 use crate::reach::scene::build::{Moment, scene};
 use crate::reach::scene::{HOST, Scene};
@@ -131,21 +130,7 @@ pub struct Standing {
 impl Standing {
     /// Predicts and asks.
     pub async fn compared(&self, questions: Vec<Question>) -> Vec<Compared> {
-        let seen = probe(&self.scene, &self.places, &questions, Patience::default()).await;
-        questions
-            .into_iter()
-            .zip(seen)
-            .map(|(question, seen)| {
-                let prediction = predict(&self.scene, &question);
-                compare(
-                    Cell {
-                        question,
-                        prediction,
-                    },
-                    seen,
-                )
-            })
-            .collect()
+        confirm::compared(&self.scene, &self.places, questions).await
     }
 
     /// Opens the declared ports on which nothing listens, and notes that they are open.

@@ -2,6 +2,7 @@
 //! resolver there), so nothing has to be in the image. Only what is handed in as a question is asked, and only of the
 //! addresses that the scene gives for it; an address that is only a placeholder is never asked.
 
+pub mod confirm;
 pub mod dns;
 pub mod echo;
 pub mod neighbour;
@@ -9,7 +10,7 @@ pub mod responder;
 pub mod socket;
 pub mod sockets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ struct Job {
 }
 
 /// Asks all questions of all places at once and gives what was seen, in the order of the questions; none where nobody
-/// can ask from there. `host` is the engine's host, whose neighbour table tells about what it forwards.
+/// can ask from there.
 pub async fn probe(
     scene: &Scene,
     places: &BTreeMap<Viewpoint, Place>,
@@ -120,7 +121,6 @@ pub async fn probe(
             }
         }
     }
-    by_the_host(places, questions, &mut seen).await;
     seen
 }
 
@@ -230,7 +230,8 @@ async fn one(resolver: &dns::Resolver, job: &Job, bound: &[IpAddr], whole: Durat
     first.unwrap_or_else(|| seen(SeenOutcome::Unclear, "no address".to_owned()))
 }
 
-fn is_silence(outcome: SeenOutcome) -> bool {
+/// Whether nothing came back.
+pub fn is_silence(outcome: SeenOutcome) -> bool {
     matches!(
         outcome,
         SeenOutcome::Fail(Failure::Timeout) | SeenOutcome::Silent
@@ -262,25 +263,14 @@ pub fn failed(error: &io::Error) -> Seen {
     seen(outcome, error.to_string())
 }
 
-/// A host that forwards says after three seconds that nobody answers; its neighbour table says so before.
-async fn by_the_host(
-    places: &BTreeMap<Viewpoint, Place>,
-    questions: &[Question],
-    seen: &mut [Option<Seen>],
-) {
-    let Some(host) = places.get(&Viewpoint::Host) else {
-        return;
-    };
-    let in_vain = host.namespace.enter(neighbour::asked_in_vain).await;
-    let Ok(in_vain) = in_vain else { return };
-    for (question, answer) in questions.iter().zip(seen) {
-        let (Target::Address(address), Some(answer)) = (&question.to, answer) else {
-            continue;
-        };
-        let inside = matches!(question.from, Viewpoint::Container(_));
-        if inside && is_silence(answer.outcome) && in_vain.contains(address) {
-            answer.outcome = SeenOutcome::Fail(Failure::HostUnreachable);
-            answer.detail = "the host asks for it by ARP, and nobody answers".to_owned();
-        }
+/// For whom the host asks in vain. As a router it tells so after three seconds; its neighbour table says so before.
+pub async fn host_asks_in_vain(places: &BTreeMap<Viewpoint, Place>) -> BTreeSet<IpAddr> {
+    match places.get(&Viewpoint::Host) {
+        Some(host) => host
+            .namespace
+            .enter(neighbour::asked_in_vain)
+            .await
+            .unwrap_or_default(),
+        None => BTreeSet::new(),
     }
 }

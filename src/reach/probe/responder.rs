@@ -2,11 +2,17 @@
 //! service does not listen. With it "nobody listens" and "something is in the way" are told apart. It answers every
 //! connection and datagram with one line and is gone with the value.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    sockopt,
+};
 
 use crate::model::port::Protocol;
 use crate::world::netns::Namespace;
@@ -101,6 +107,10 @@ fn open(port: u16, protocol: Protocol) -> io::Result<Option<Socket>> {
                 other => other?,
             };
             socket.set_nonblocking(true)?;
+            match socket.local_addr()? {
+                SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+                SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+            }
             Some(Socket::Udp(socket))
         }
         Protocol::Sctp => None,
@@ -115,11 +125,53 @@ fn serve(socket: &Socket) {
                 let _ = stream.write_all(LINE);
             }
         }
-        Socket::Udp(socket) => {
-            let mut buffer = [0u8; 512];
-            while let Ok((_, from)) = socket.recv_from(&mut buffer) {
-                let _ = socket.send_to(LINE, from);
+        Socket::Udp(socket) => while answer(socket).is_ok() {},
+    }
+}
+
+/// Takes one datagram and answers from the very address that was asked. A socket that is bound to all addresses would
+/// answer from that of the link on which the answer leaves, which the client of a machine with several takes for
+/// somebody else's.
+fn answer(socket: &UdpSocket) -> nix::Result<()> {
+    let descriptor = socket.as_raw_fd();
+    let mut buffer = [0u8; 512];
+    let mut parts = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+    let got =
+        recvmsg::<SockaddrStorage>(descriptor, &mut parts, Some(&mut space), MsgFlags::empty())?;
+    let mut four = None;
+    let mut six = None;
+    for message in got.cmsgs()? {
+        match message {
+            // The way back is the routes' affair, so no link is named.
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                four = Some(libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: info.ipi_addr,
+                    ..info
+                });
             }
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                six = Some(libc::in6_pktinfo {
+                    ipi6_ifindex: 0,
+                    ..info
+                });
+            }
+            _ => {}
         }
     }
+    let control: Vec<ControlMessage> = four
+        .iter()
+        .map(ControlMessage::Ipv4PacketInfo)
+        .chain(six.iter().map(ControlMessage::Ipv6PacketInfo))
+        .collect();
+    // Whoever asked may be gone already.
+    let _ = sendmsg(
+        descriptor,
+        &[IoSlice::new(LINE)],
+        &control,
+        MsgFlags::empty(),
+        got.address.as_ref(),
+    );
+    Ok(())
 }
