@@ -95,6 +95,12 @@ impl Sight {
             if let (Ok(listening), false) = (listening, matches!(viewpoint, Viewpoint::Shim(_))) {
                 facts.listening.insert(name, listening);
             }
+            if let Viewpoint::Container(name) = viewpoint {
+                let inside = sockets::addresses(&place.namespace).await;
+                facts
+                    .addresses
+                    .extend(inside.ok().map(|inside| (name.clone(), inside)));
+            }
         }
         if facts.way_out == Some(false) {
             facts.upstream_names = Upstream::Unreachable;

@@ -35,6 +35,8 @@ pub struct Facts {
     pub way_out: Option<bool>,
     /// What listens, by the container's name, `host` or the machine's; absent is not known.
     pub listening: BTreeMap<String, Vec<Listening>>,
+    /// The addresses that a container has inside, by its name; absent is not known.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
     /// Whether something was observed at all.
     pub observed: bool,
 }
@@ -118,6 +120,7 @@ impl Default for Facts {
             host_asks_nobody: None,
             way_out: None,
             listening: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             observed: false,
         }
     }

@@ -78,9 +78,31 @@ pub fn taken_by_engine(
                 ..question.clone()
             };
             there_and_back(scene, HOST, None, to, &second, path)?;
-            Ok(true)
+            let is_udp = matches!(question.ask, Ask::Udp(_));
+            match strange_answer(scene, packet).filter(|_| is_udp) {
+                Some(strange) => Err(publish::strange(packet.destination, strange)),
+                None => Ok(true),
+            }
         }
     }
+}
+
+/// The address from which the proxy of an engine before 28 answers a datagram, where it is not the one that was asked:
+/// its socket is bound to all addresses, so the host's route to the client chooses.
+fn strange_answer(scene: &Scene, packet: &Packet) -> Option<IpAddr> {
+    if scene.facts.engine.0 >= 28 {
+        return None;
+    }
+    let client = packet
+        .source
+        .filter(|client| !scene.is_local(HOST, *client))?;
+    let route = scene.route(HOST, client)?;
+    let own = scene.nodes[HOST].links.get(route.link)?.addresses.iter();
+    let source = route.source.or_else(|| {
+        own.map(|prefix| prefix.addr())
+            .find(|own| own.is_ipv4() == client.is_ipv4())
+    })?;
+    (source != packet.destination).then_some(source)
 }
 
 pub fn pass_the_host(
@@ -99,6 +121,7 @@ pub fn pass_the_host(
         scene
             .owners(packet.destination)
             .iter()
+            .filter(|node| opens_ports(scene, **node, packet.destination))
             .flat_map(|node| scene.tenants(*node))
             .any(|(name, _)| publishes(scene, name, port))
     });
@@ -118,6 +141,17 @@ pub fn pass_the_host(
         });
     }
     Ok(())
+}
+
+/// Whether the engine opens a container's published ports at this address: before version 29 only on the network that is
+/// its way out (measured on 28.5: a routed network that is not stays shut; moby pull request 50140 changed it).
+fn opens_ports(scene: &Scene, node: NodeId, address: IpAddr) -> bool {
+    let Some(exits) = scene.exits.get(&node).filter(|_| scene.facts.engine.0 < 29) else {
+        return true;
+    };
+    let exit = exits[usize::from(address.is_ipv6())];
+    exit.and_then(|link| scene.nodes[node].links.get(link))
+        .is_some_and(|link| link.addresses.iter().any(|prefix| prefix.addr() == address))
 }
 
 fn publishes(scene: &Scene, container: &str, port: u16) -> bool {

@@ -1,4 +1,5 @@
-//! What listens in a namespace, read from its socket tables (proc(5), `/proc/net/tcp` and the like).
+//! What listens in a namespace, read from its socket tables (proc(5), `/proc/net/tcp` and the like), and at which
+//! addresses it could.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,6 +33,21 @@ pub async fn listening(namespace: &Namespace) -> io::Result<Vec<Listening>> {
             found.sort();
             found.dedup();
             Ok(found)
+        })
+        .await
+}
+
+/// The addresses of a namespace's links.
+pub async fn addresses(namespace: &Namespace) -> io::Result<Vec<IpAddr>> {
+    namespace
+        .enter(|| {
+            let links = nix::ifaddrs::getifaddrs()?;
+            let addresses = links.filter_map(|link| {
+                let address = link.address?;
+                let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+                v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+            });
+            Ok(addresses.collect())
         })
         .await
 }

@@ -101,8 +101,8 @@ pub const G_UNPROTECTED: Card = Card {
 pub const G_ROUTED: Card = Card {
     id: "G-rtd",
     title: "gateway mode routed opens published ports at the container's address",
-    text: "In gateway mode routed nothing is translated: published ports and ICMP are open at the container's own address to anyone who has a route, other ports are dropped, and the host's port means nothing.",
-    source: "moby TestDirectRoutingOpenPorts, TestBridgeINCRouted",
+    text: "In gateway mode routed nothing is translated: published ports and ICMP are open at the container's own address to anyone who has a route, other ports are dropped, and the host's port means nothing. Before engine 29 only the network that is the container's way out opens them.",
+    source: "moby TestDirectRoutingOpenPorts, TestBridgeINCRouted; measured on 28.5 with random stacks: shut on a routed network that is not the way out",
 };
 
 pub const FORWARD: Card = Card {

@@ -195,12 +195,8 @@ fn from_engine(
             return Ok(answer(scene, &found, network, &N3));
         }
     }
-    for network in networks {
-        let found = running(scene, network, name);
-        if !found.is_empty() {
-            let card = if found.len() > 1 { &N5 } else { &N2 };
-            return Ok(answer(scene, &found, network, card));
-        }
+    if let Some(resolved) = by_family(scene, networks, name) {
+        return Ok(resolved);
     }
     for (dot, _) in name.match_indices('.') {
         let (short, network) = (&name[..dot], &name[dot + 1..]);
@@ -212,6 +208,43 @@ fn from_engine(
         }
     }
     Err(unknown(scene, node, name))
+}
+
+/// A and AAAA are two questions, and each is answered by the first network that has an address of that family: a name
+/// may lead to IPv4 on one network and to IPv6 on another (measured on 20.10 and 28.5 with random stacks; `ResolveName`
+/// of the engine's sandbox.go goes on to the next network where the family is missing).
+fn by_family(scene: &Scene, networks: &[String], name: &str) -> Option<Resolved> {
+    let mut whole: Option<Resolved> = None;
+    for v4 in [true, false] {
+        let first = networks.iter().find_map(|network| {
+            let found: Vec<Endpoint> = running(scene, network, name)
+                .into_iter()
+                .filter(|endpoint| {
+                    let link = scene.link(*endpoint);
+                    link.is_some_and(|link| {
+                        let mut own = link.addresses.iter();
+                        own.any(|prefix| prefix.addr().is_ipv4() == v4)
+                    })
+                })
+                .collect();
+            (!found.is_empty()).then_some((network, found))
+        });
+        let Some((network, found)) = first else {
+            continue;
+        };
+        let card = if found.len() > 1 { &N5 } else { &N2 };
+        let mut resolved = answer(scene, &found, network, card);
+        resolved.addresses.retain(|address| address.is_ipv4() == v4);
+        whole = Some(match whole {
+            None => resolved,
+            Some(mut both) => {
+                both.addresses.extend(resolved.addresses);
+                both.nodes.extend(resolved.nodes);
+                both
+            }
+        });
+    }
+    whole
 }
 
 fn running(scene: &Scene, network: &str, name: &str) -> Vec<Endpoint> {

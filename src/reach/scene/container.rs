@@ -10,8 +10,8 @@ use crate::plan::spec::{AttachmentSpec, ContainerNetwork, ContainerSpec, PoolSpe
 use crate::reach::scene::build::{Draft, Moment};
 use crate::reach::scene::network::{DEFAULT_BRIDGE, GATEWAY_BRIDGE};
 use crate::reach::scene::{
-    Endpoint, GatewayMode, HOST, Link, NodeId, NodeKind, Publication, Resolver, Role, Route,
-    SegmentKind, Tenant, Unpublished, WhyUnpublished,
+    Endpoint, GatewayMode, HOST, Link, NetworkFact, NodeId, NodeKind, Publication, Resolver, Role,
+    Route, SegmentKind, Tenant, Unpublished, WhyUnpublished,
 };
 
 /// A container with a namespace of its own.
@@ -26,6 +26,8 @@ struct Attached {
     network: String,
     link: usize,
     priority: i32,
+    /// Engines from 28 on know that a setting takes a container's IPv6 away; older ones go on as if it had it.
+    knows_no_ipv6: bool,
 }
 
 /// Adds all containers; those that share a namespace come after those that own it.
@@ -187,6 +189,7 @@ fn attach(
             network: attachment.network.clone(),
             link,
             priority: attachment.gw_priority.unwrap_or(0),
+            knows_no_ipv6: draft.scene.facts.engine.0 >= 28 && is_without_ipv6(spec),
         });
     }
     attached
@@ -218,6 +221,9 @@ fn endpoint_addresses(
     let fixed6 = attachment.ipv6_address.map(IpAddr::V6);
     let mut addresses = Vec::new();
     for (v4, known) in [(true, observed4.or(fixed4)), (false, observed6.or(fixed6))] {
+        if !v4 && is_without_ipv6(spec) {
+            continue;
+        }
         let pools = network
             .subnets
             .iter()
@@ -239,6 +245,13 @@ fn endpoint_addresses(
         addresses.extend(IpNet::new(address, subnet.prefix_len()).ok());
     }
     addresses
+}
+
+/// Rule V4: the engine gives such a container an IPv6 address and the kernel puts it nowhere (measured on 20.10 and
+/// 28.5: EADDRNOTAVAIL inside, silence from outside).
+fn is_without_ipv6(spec: &ContainerSpec) -> bool {
+    let setting = spec.config.sysctls.get("net.ipv6.conf.all.disable_ipv6");
+    setting.is_some_and(|value| value == "1")
 }
 
 fn pool_range(draft: &Draft, network: &str, subnet: IpNet) -> PoolSpec {
@@ -353,6 +366,7 @@ pub fn add_ways_out(draft: &mut Draft, containers: &[Settled]) {
         if tunnelled && exit[0].is_none() {
             exit[0] = add_gateway_bridge(draft, container.node);
         }
+        draft.scene.exits.insert(container.node, exit);
         publish(draft, container, &order, exit);
     }
     let host_mode: Vec<(String, Vec<PublishedPort>)> = draft
@@ -387,9 +401,11 @@ fn exits(draft: &Draft, attached: &[Attached]) -> Vec<Attached> {
         } else {
             std::cmp::Ordering::Equal
         };
+        let both =
+            |network: &NetworkFact, at: &Attached| network.both_families && !at.knows_no_ipv6;
         by_priority
             .then(one_net.internal.cmp(&two_net.internal))
-            .then(two_net.both_families.cmp(&one_net.both_families))
+            .then(both(two_net, two).cmp(&both(one_net, one)))
             .then(one.network.cmp(&two.network))
     });
     order
@@ -474,7 +490,16 @@ fn add_gateway_bridge(draft: &mut Draft, node: NodeId) -> Option<usize> {
         gateway: None,
         aux_addresses: std::collections::BTreeMap::new(),
     };
-    let address = draft.allocators.get_mut(GATEWAY_BRIDGE)?.next(&pool)?;
+    // The engine does not tell which address a container has there; its namespace does.
+    let name = draft.scene.nodes[node].name.clone();
+    let inside = draft.scene.facts.addresses.get(&name).and_then(|inside| {
+        let mut inside = inside.iter().copied();
+        inside.find(|address| pool.subnet.is_some_and(|subnet| subnet.contains(address)))
+    });
+    let address = match inside {
+        Some(address) => address,
+        None => draft.allocators.get_mut(GATEWAY_BRIDGE)?.next(&pool)?,
+    };
     let prefix = IpNet::new(address, pool.subnet?.prefix_len()).ok()?;
     let index = draft.scene.nodes[node].links.len() - 1;
     let link = draft.link(
@@ -545,7 +570,7 @@ fn publish(draft: &mut Draft, container: &Settled, order: &[Attached], exit: [Op
             container: container.spec.name.clone(),
             node: container.node,
             protocol: port.protocol,
-            host_address: port.host_ip.filter(|address| !address.is_unspecified()),
+            host_address: port.host_ip,
             host_port: published.first,
             target: port.target,
             to4,

@@ -51,6 +51,8 @@ pub struct Scene {
     pub unpublished: Vec<Unpublished>,
     /// The networks by the engine's name.
     pub networks: IndexMap<String, NetworkFact>,
+    /// The links that are a container's way out, for IPv4 and IPv6.
+    pub(crate) exits: HashMap<NodeId, [Option<usize>; 2]>,
     /// Who has an address, anywhere.
     pub(crate) owners: HashMap<IpAddr, Vec<NodeId>>,
     /// The places in [`Scene::containers`] of those who live in a namespace.
