@@ -102,6 +102,7 @@ fn what_is_wrong_with_a_parent_is_told_with_its_name() {
             "Error parent-wireless link wlan0",
             "Error parent-is-port link eth1",
             "Info engine engine",
+            "Info filters-unread host",
         ]
     );
 }
@@ -210,7 +211,7 @@ fn engines_that_are_not_on_the_lan_are_told() {
             ..Facts::default()
         };
         let findings = examine(&facts, None);
-        assert_eq!(found(&findings, code).severity, Severity::Warning);
+        assert!(found(&findings, code).severity >= Severity::Warning);
     }
     let facts = Facts {
         engine: Some(engine()),

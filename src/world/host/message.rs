@@ -227,6 +227,8 @@ pub fn lookup(destination: IpAddr) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family(destination);
     message.header.destination_prefix_length = IpNet::from(destination).prefix_len();
+    // Without it the kernel says that every route is of the main table.
+    message.header.flags = RouteFlags::LookupTable;
     message
         .attributes
         .push(RouteAttribute::Destination(destination.into()));
