@@ -1,5 +1,6 @@
 //! What on this machine will bite, before it does: rules over facts. Pure; the facts are gathered by
 //! [`crate::world::host`] and the engine, and every rule says what is seen, why it bites, and what mends it.
+//! Which failures are covered, and by which tests, is in `faults.md` beside this file.
 
 pub mod facts;
 pub mod rules;

@@ -303,3 +303,48 @@ fn bridges_without_the_engines_rules_are_told() {
     facts.machine.filters = Some(Vec::new());
     found(&examine(&facts, None), "engine-rules-gone");
 }
+
+fn sources(folder: &std::path::Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            all.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_table_of_faults_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("src/doctor/faults.md")).unwrap();
+    let mut all = String::new();
+    sources(&root.join("src"), &mut all);
+    sources(&root.join("tests"), &mut all);
+    let mut numbers = std::collections::BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| F")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, _, told, kept, mended, tests] = cells.as_slice() else {
+            panic!("six cells: {row}");
+        };
+        assert!(numbers.insert(number.to_string()), "{number} stands twice");
+        for mark in [told, kept, mended] {
+            assert!(matches!(*mark, "yes" | "-"), "{row}");
+        }
+        let named: Vec<&str> = tests
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| word.contains('_') && !word.contains(' ') && word.len() > 20)
+            .collect();
+        let done = [told, kept, mended].iter().any(|mark| **mark == "yes");
+        assert!(!done || !named.is_empty(), "no test shows it: {row}");
+        assert!(!tests.is_empty(), "neither a test nor a reason: {row}");
+        for name in named {
+            let here = all.contains(&format!("fn {name}(")) || all.contains(&format!("::{name}\""));
+            assert!(here, "{number} names `{name}`, which is no test");
+        }
+    }
+    assert_eq!(numbers.len(), 62);
+}
