@@ -50,6 +50,7 @@ fn other(number: usize, network: &str) -> FoundContainer {
         }],
         dead_namespace_of: None,
         volumes: Vec::new(),
+        ports: Default::default(),
     }
 }
 
