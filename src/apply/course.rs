@@ -1,6 +1,9 @@
 //! Where the time of a run went: how long each step waited for others, for a slot, and ran; and the one chain of steps
 //! that made the run as long as it was. Pure: facts with their moments go in, numbers come out. It measures nothing.
 //!
+//! Where a step had to wait for a slot, the path goes on with the step that held it until then: more slots would only
+//! help if the engine were not busy with what is in them.
+//!
 //! The legs of [`Course::critical`] follow each other without a gap from the begin of the run to its end, so they add
 //! up to what the run took.
 
@@ -23,23 +26,10 @@ pub enum Owner {
     Host,
     /// Containers became healthy or completed.
     Containers,
-    /// All slots of `--parallel` were taken.
-    Slot,
     /// Another run on the same project.
     OtherRun,
     /// This program.
     Ours,
-}
-
-impl Owner {
-    pub const ALL: [Owner; 6] = [
-        Owner::Engine,
-        Owner::Host,
-        Owner::Containers,
-        Owner::Slot,
-        Owner::OtherRun,
-        Owner::Ours,
-    ];
 }
 
 /// How a step ended.
@@ -82,8 +72,6 @@ pub enum Act {
     Step(StepIndex),
     /// A milestone beyond being done.
     Wait(StepIndex, Milestone),
-    /// Until there was a slot for the step.
-    Slot(StepIndex),
     /// This program between two steps, or taking back what failed.
     Between,
 }
@@ -163,7 +151,7 @@ impl Moments {
 
     /// The course of a run of this plan that took so long, with so many slots in a lane.
     pub fn course(&self, plan: &Plan, parallel: usize, took: Duration) -> Course {
-        let admissions = self.admissions(plan);
+        let mut admissions = self.admissions(plan);
         let mut steps: Vec<Timed> = self
             .began
             .iter()
@@ -185,6 +173,7 @@ impl Moments {
             .collect();
         steps.sort_by_key(|timed| (timed.began, timed.step));
         tell_slots(plan, parallel, &mut steps);
+        follow_slots(plan, &steps, &mut admissions);
         tell_rows(&mut steps);
         let waits = self
             .reached
@@ -268,8 +257,6 @@ impl Moments {
                 Owner::Engine
             };
             path.back_to(timed.began, Act::Step(step), owner);
-            let full = timed.began.saturating_sub(timed.slot);
-            path.back_to(full, Act::Slot(step), Owner::Slot);
             next = admissions.get(&step).copied();
         }
         path.back_to(Duration::ZERO, Act::Between, Owner::Ours);
@@ -333,6 +320,36 @@ fn tell_slots(plan: &Plan, parallel: usize, steps: &mut [Timed]) {
                 .iter()
                 .map(|&(from, to)| to.min(timed.began).saturating_sub(from.max(timed.ready)))
                 .sum();
+        }
+    }
+}
+
+/// What freed a step that waited for a slot is the step of its lane that ended last before it began.
+fn follow_slots(
+    plan: &Plan,
+    steps: &[Timed],
+    admissions: &mut BTreeMap<StepIndex, (Duration, Cause)>,
+) {
+    for lane in Lane::ALL {
+        let of_lane = |timed: &&Timed| Lane::of(&plan.steps[timed.step.0]) == lane;
+        let mut ends: Vec<(Duration, StepIndex)> = steps
+            .iter()
+            .filter(of_lane)
+            .map(|timed| (timed.ended, timed.step))
+            .collect();
+        ends.sort_unstable();
+        for timed in steps.iter().filter(of_lane) {
+            if timed.slot.is_zero() {
+                continue;
+            }
+            let before = ends.partition_point(|(ended, _)| *ended <= timed.began);
+            let holder = ends[..before]
+                .iter()
+                .rev()
+                .find(|(_, step)| *step != timed.step);
+            if let Some(&(ended, holder)) = holder.filter(|(ended, _)| *ended > timed.ready) {
+                admissions.insert(timed.step, (ended, (holder, Milestone::Done)));
+            }
         }
     }
 }

@@ -148,7 +148,6 @@ fn owner_name(owner: Owner) -> &'static str {
         Owner::Engine => "engine",
         Owner::Host => "host",
         Owner::Containers => "containers",
-        Owner::Slot => "no slot free",
         Owner::OtherRun => "another run",
         Owner::Ours => "ours",
     }
@@ -166,10 +165,6 @@ fn leg_name(plan: &Plan, leg: &Leg) -> String {
             "until {} {}",
             title(&plan.steps[step.0].id),
             milestone_phrase(milestone)
-        ),
-        Act::Slot(step) => format!(
-            "until there is a slot for {}",
-            title(&plan.steps[step.0].id)
         ),
         Act::Between => "between steps".to_owned(),
     }

@@ -65,7 +65,6 @@ fn told(course: &Course) -> Vec<String> {
             let act = match leg.act {
                 Act::Step(step) => format!("step {}", step.0),
                 Act::Wait(step, milestone) => format!("{milestone:?} {}", step.0),
-                Act::Slot(step) => format!("slot for {}", step.0),
                 Act::Between => "between".to_owned(),
             };
             let (began, took) = (leg.began.as_millis(), leg.took.as_millis());
@@ -129,7 +128,7 @@ fn the_critical_path_is_the_chain_that_ends_last_and_adds_up() {
 }
 
 #[test]
-fn waiting_for_a_slot_is_told_apart_from_waiting_for_others() {
+fn the_path_goes_on_with_the_step_that_held_the_slot() {
     let names = ["a", "b", "c"];
     let steps = names.map(|name| step(Kind::Container, name)).to_vec();
     let plan = plan(steps, &[(0, 2, Milestone::Done)]);
@@ -141,8 +140,8 @@ fn waiting_for_a_slot_is_told_apart_from_waiting_for_others() {
         told(&course),
         [
             "0 +100 step 0: Engine",
-            "100 +2 between: Ours",
-            "102 +150 slot for 2: Slot",
+            "100 +150 step 1: Engine",
+            "250 +2 between: Ours",
             "252 +48 step 2: Engine",
         ]
     );
