@@ -114,6 +114,8 @@ async fn containers(engine: &Engine, scope: &Scope) -> Result<Vec<FoundContainer
     let list = list.map_err(|error| refused("cannot list containers", error))?;
     let mut found: Vec<FoundContainer> = list.iter().map(found).collect();
     found.sort_by(|one, two| one.name.cmp(&two.name));
+    // The answer as a whole is many times as large as what is taken from it.
+    drop(list);
 
     let details = look_closer(engine, &found, scope).await?;
     let dead = dead_namespaces(engine, &found, &details);
@@ -256,6 +258,27 @@ fn found_endpoint(network: &str, settings: &EndpointSettings) -> FoundEndpoint {
     }
 }
 
+/// What is kept of a look at a container; the looks at all of them are held at once.
+struct Detail {
+    networks: Option<HashMap<String, EndpointSettings>>,
+    process: Option<i64>,
+    /// When it began, as the engine writes it.
+    began: Option<String>,
+}
+
+impl Detail {
+    fn of(container: ContainerInspectResponse) -> Detail {
+        let state = container.state.unwrap_or_default();
+        Detail {
+            networks: container
+                .network_settings
+                .and_then(|settings| settings.networks),
+            process: state.pid,
+            began: state.started_at,
+        }
+    }
+}
+
 /// How many containers are looked at at once. The engine answers each in less than a millisecond; every connection more
 /// costs both sides about as much.
 const LOOKS: usize = 4;
@@ -266,7 +289,7 @@ async fn look_closer(
     engine: &Engine,
     found: &[FoundContainer],
     scope: &Scope,
-) -> Result<HashMap<String, ContainerInspectResponse>, WorldError> {
+) -> Result<HashMap<String, Detail>, WorldError> {
     let mut ids: BTreeSet<&str> = BTreeSet::new();
     for container in found {
         if container.project.as_deref() != Some(scope.project.as_str()) {
@@ -291,7 +314,7 @@ async fn look_closer(
     let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
     let looks = stream::iter(ids).map(|id| async move {
         let detail = container::inspect(engine, &id).await?;
-        Ok::<_, WorldError>(detail.map(|detail| (id, detail)))
+        Ok::<_, WorldError>(detail.map(|detail| (id, Detail::of(detail))))
     });
     let details: Vec<_> = looks.buffer_unordered(LOOKS).try_collect().await?;
     Ok(details.into_iter().flatten().collect())
@@ -302,12 +325,8 @@ fn owner_id(container: &FoundContainer) -> Option<&str> {
     container.network_mode.strip_prefix("container:")
 }
 
-fn tell_endpoints(container: &mut FoundContainer, detail: &ContainerInspectResponse) {
-    let Some(networks) = detail
-        .network_settings
-        .as_ref()
-        .and_then(|settings| settings.networks.as_ref())
-    else {
+fn tell_endpoints(container: &mut FoundContainer, detail: &Detail) {
+    let Some(networks) = &detail.networks else {
         return;
     };
     // Before API 1.45 the short id is among the aliases, where nobody asked for it.
@@ -336,7 +355,7 @@ fn tell_endpoints(container: &mut FoundContainer, detail: &ContainerInspectRespo
 fn dead_namespaces(
     engine: &Engine,
     found: &[FoundContainer],
-    details: &HashMap<String, ContainerInspectResponse>,
+    details: &HashMap<String, Detail>,
 ) -> HashMap<String, String> {
     let mut dead = HashMap::new();
     let local = engine.numbers_processes_as_we_do();
@@ -368,31 +387,15 @@ fn dead_namespaces(
 
 /// Whether two running containers have one network namespace: the kernel tells where it can be asked, else a container
 /// that began before the owner did must have the namespace of an earlier life of it.
-fn share_namespace(
-    local: bool,
-    one: &ContainerInspectResponse,
-    owner: &ContainerInspectResponse,
-) -> bool {
-    let namespace = |container: &ContainerInspectResponse| {
-        let process = container
-            .state
-            .as_ref()?
-            .pid
-            .filter(|process| local && *process > 0)?;
-        namespace_of(process)
+fn share_namespace(local: bool, one: &Detail, owner: &Detail) -> bool {
+    let namespace = |container: &Detail| {
+        let process = container.process;
+        namespace_of(process.filter(|process| local && *process > 0)?)
     };
     if let (Some(one), Some(owner)) = (namespace(one), namespace(owner)) {
         return one == owner;
     }
-    let began = |container: &ContainerInspectResponse| {
-        container
-            .state
-            .as_ref()?
-            .started_at
-            .as_ref()?
-            .parse::<jiff::Timestamp>()
-            .ok()
-    };
+    let began = |container: &Detail| container.began.as_ref()?.parse::<jiff::Timestamp>().ok();
     began(one) >= began(owner)
 }
 
@@ -406,9 +409,9 @@ fn namespace_of(process: i64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::{ContainerInspectResponse, ContainerState, ImageSummary};
+    use bollard::models::ImageSummary;
 
-    use super::{image_id, share_namespace};
+    use super::{Detail, image_id, share_namespace};
 
     #[test]
     fn an_image_is_found_by_tag_digest_and_id() {
@@ -448,12 +451,10 @@ mod tests {
 
     #[test]
     fn a_container_older_than_the_owner_of_its_namespace_is_cut_off() {
-        let began = |text: &str| ContainerInspectResponse {
-            state: Some(ContainerState {
-                started_at: Some(text.to_owned()),
-                ..ContainerState::default()
-            }),
-            ..ContainerInspectResponse::default()
+        let began = |text: &str| Detail {
+            networks: None,
+            process: None,
+            began: Some(text.to_owned()),
         };
         let early = began("2026-01-01T10:00:00.1Z");
         let late = began("2026-01-01T10:00:00.2Z");
