@@ -3,7 +3,7 @@
 
 use crate::apply::Options;
 use crate::apply::queue::{Need, Queue, QueueError, Task};
-use crate::plan::spec::Kind;
+use crate::plan::spec::{Kind, Spec};
 use crate::plan::step::{Milestone, Plan, State, Step, StepIndex};
 
 /// Steps that do not get in each other's way have slots of their own: a long pull does not hold up a network.
@@ -12,7 +12,8 @@ pub(super) enum Lane {
     Host,
     Fetch,
     Engine,
-    /// Stopping is mostly waiting for processes to end, so more of it runs at once.
+    /// Stopping is mostly waiting for processes to end, so more of it runs at once. Where they are killed at once it
+    /// is the engine's work and nothing else: 20 of them took it 1.2 s with 8 at once and 1.5 s with 32.
     Stop,
 }
 
@@ -23,6 +24,7 @@ impl Lane {
         match (step.id.kind, &step.before, &step.after) {
             (Kind::Image, ..) => Lane::Fetch,
             (Kind::Container, State::Running(_), State::Running(_)) => Lane::Engine,
+            (Kind::Container, State::Running(spec), _) if ends_at_once(spec) => Lane::Engine,
             (Kind::Container, State::Running(_) | State::Parked(_), _) => Lane::Stop,
             (kind, ..) if kind.on_host() => Lane::Host,
             (..) => Lane::Engine,
@@ -34,6 +36,26 @@ impl Lane {
             Lane::Host | Lane::Fetch | Lane::Engine => parallel.max(1),
             Lane::Stop => parallel.max(1) * 4,
         }
+    }
+}
+
+/// Whether its processes have no time to end by themselves (`--timeout 0`).
+fn ends_at_once(spec: &Spec) -> bool {
+    match spec {
+        Spec::Existing(container) => {
+            container.stop_timeout == Some(0) && container.pre_stop.is_empty()
+        }
+        Spec::Lan(_)
+        | Spec::Link(_)
+        | Spec::Promiscuity(_)
+        | Spec::Network(_)
+        | Spec::Shim(_)
+        | Spec::Route(_)
+        | Spec::Volume(_)
+        | Spec::Image(_)
+        | Spec::Container(_)
+        | Spec::Endpoint(_)
+        | Spec::Door(_) => false,
     }
 }
 
@@ -146,5 +168,40 @@ pub(super) fn task(step: &Step) -> Task {
     Task {
         cost: cost(step),
         lane: Lane::of(step) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Lane;
+    use crate::plan::spec::{ExistingContainer, Spec};
+    use crate::plan::step::{Reason, State, Step, Undo};
+
+    #[test]
+    fn many_wait_for_their_end_at_once_but_few_are_killed_at_once() {
+        let lane = |stop_timeout: Option<u32>| {
+            let spec = Spec::Existing(ExistingContainer {
+                engine_id: "id".to_owned(),
+                name: "web".to_owned(),
+                service: None,
+                number: 1,
+                stop_timeout,
+                remove_volumes: false,
+                pre_stop: Vec::new(),
+            });
+            Lane::of(&Step {
+                id: spec.id(),
+                before: State::Running(Arc::new(spec)),
+                after: State::Absent,
+                reason: Reason::Down,
+                undo: Undo::Never,
+                farewell: false,
+            })
+        };
+        assert_eq!(lane(None), Lane::Stop);
+        assert_eq!(lane(Some(10)), Lane::Stop);
+        assert_eq!(lane(Some(0)), Lane::Engine);
     }
 }
