@@ -178,7 +178,7 @@ fn links() -> Result<Outcome, Failure> {
     let empty = plot.finds("", "")?;
     let plant = format!(
         "{CARD}
-for name in down dull port loud small; do ip link add $name type veth peer name $name-far; done
+for name in shut dull port loud small; do ip link add $name type veth peer name $name-far; done
 for name in dull port loud small; do ip link set $name up; done
 for name in port loud small; do ip link set $name-far up; done
 ip link add bridge0 type bridge; ip link set bridge0 up; ip link set port master bridge0
@@ -194,7 +194,7 @@ echo 0 > /proc/sys/net/ipv4/ip_forward
         "$T/stack.yaml",
         &[
             "error parent-missing network gone",
-            "error parent-down link down",
+            "error parent-down link shut",
             "warning parent-no-carrier link dull",
             "error parent-is-port link port",
             "error parent-loopback link lo",
@@ -211,9 +211,9 @@ echo 0 > /proc/sys/net/ipv4/ip_forward
     let plant = format!(
         "{CARD}
 ip link add link card name wide type macvlan mode bridge
-ip link set wide up; ip address add 192.168.50.9/24 dev wide
 ip link add link card name narrow type macvlan mode bridge; ip link set narrow mtu 1400
 ip link set narrow address $(ip -o link show wide | sed 's/.*ether \\([^ ]*\\).*/\\1/')
+ip link set wide up; ip address add 192.168.50.9/24 dev wide
 ip link add link card name shim-x type macvlan mode bridge
 ip link set shim-x group 29556 alias 'stack project=p kind=shim name=shim-x part= hash=0'
 ip link set shim-x up; ip address add 192.168.50.77/24 dev shim-x
@@ -487,7 +487,7 @@ fn dhcp() -> Result<Outcome, Failure> {
         return Ok(Outcome::Skipped("busybox here has no udhcpd".to_owned()));
     }
     let whole = "ipam: {config: [{subnet: 192.168.50.0/24, gateway: 192.168.50.9}]}";
-    let named = "dhcp_pool: 192.168.50.30-192.168.50.40, ipam: {config: [{subnet: 192.168.50.0/25, ip_range: 192.168.50.64/26, gateway: 192.168.50.1}]}";
+    let named = "dhcp_pool: 192.168.50.30-192.168.50.40, ipam: {config: [{subnet: 192.168.50.0/24, ip_range: 192.168.50.64/26, gateway: 192.168.50.1}]}";
     // The server looks for others with the address before it offers it, so all three wait at the same time.
     let ask = |network: &'static str, plant: &'static str| {
         std::thread::spawn(move || asked(network, plant).map_err(|error| error.to_string()))
