@@ -145,7 +145,12 @@ fn measure(mut options: Options) -> Result<(), Failure> {
         notes: std::mem::take(&mut options.notes),
     };
     if options.parts.iter().any(|part| part == "own") {
-        measure_own(&options, folder.path(), &mut report)?;
+        if let Err(failure) = measure_own(&options, folder.path(), &mut report) {
+            eprintln!("measure: {failure}");
+            let told = failure.to_string();
+            let last = told.lines().last().unwrap_or_default();
+            report.notes.push(format!("own cost: failed: {last}"));
+        }
     }
     if options.parts.iter().any(|part| part == "stacks") {
         // Small ones of all shapes first: they tell most for their time.

@@ -33,6 +33,11 @@ pub const IMAGE: &str = "stack-bench:latest";
 
 const NETWORKS: usize = 4;
 
+/// A bridge has 1,023 ports, so very large stacks have more networks.
+fn networks(size: usize) -> usize {
+    NETWORKS.max(size / 500)
+}
+
 impl Shape {
     pub const ALL: [Shape; 4] = [Shape::Flat, Shape::Chained, Shape::Health, Shape::Lan];
 
@@ -62,14 +67,15 @@ pub fn write(file: &Path, shape: Shape, size: usize, edition: Edition) -> Result
             service(
                 shape,
                 index,
+                size,
                 edition == Edition::OneChanged && index == size / 2,
             ),
         );
     }
     let networks: Map<String, Value> = match shape {
         Shape::Lan => [("lan".to_owned(), lan())].into_iter().collect(),
-        Shape::Flat | Shape::Chained | Shape::Health => (0..NETWORKS.min(size))
-            .map(|index| (network(index), json!({})))
+        Shape::Flat | Shape::Chained | Shape::Health => (0..networks(size).min(size))
+            .map(|index| (network(index, size), json!({})))
             .collect(),
     };
     // The version is what docker compose v1 reads everything below as; the others ignore it.
@@ -82,8 +88,8 @@ fn name(index: usize) -> String {
     format!("s{index:03}")
 }
 
-fn network(index: usize) -> String {
-    format!("net{}", index % NETWORKS)
+fn network(index: usize, size: usize) -> String {
+    format!("net{}", index % networks(size))
 }
 
 fn lan() -> Value {
@@ -95,10 +101,10 @@ fn lan() -> Value {
     })
 }
 
-fn service(shape: Shape, index: usize, changed: bool) -> Value {
-    let mut networks = vec![network(index)];
+fn service(shape: Shape, index: usize, size: usize, changed: bool) -> Value {
+    let mut networks = vec![network(index, size)];
     if index % 5 == 4 {
-        networks.push(network(index + 1));
+        networks.push(network(index + 1, size));
     }
     let mut service = json!({
         "image": IMAGE,
