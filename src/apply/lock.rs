@@ -135,6 +135,18 @@ impl Lock {
     }
 }
 
+/// Whether somebody holds the lock at this path. The file is only read, so that one who watches its folder does not
+/// take the look for a release.
+pub fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    matches!(
+        Flock::lock(file, FlockArg::LockSharedNonblock),
+        Err((_, Errno::EWOULDBLOCK))
+    )
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody's file but ours is removed. If it stays, it is only an empty name.
@@ -146,7 +158,7 @@ impl Drop for Lock {
 mod tests {
     use std::time::Duration;
 
-    use super::{Holder, Lock, Patience};
+    use super::{Holder, Lock, Patience, is_held};
 
     fn holder(command: &str) -> Holder {
         Holder {
@@ -162,13 +174,14 @@ mod tests {
         let path = directory.path().join("lab.lock");
         let lock = Lock::take(&path, &holder("up"), Patience::None, |_| ()).await;
         let lock = lock.unwrap();
+        assert!(is_held(&path));
         let error = Lock::take(&path, &holder("down"), Patience::None, |_| ()).await;
         assert_eq!(
             error.unwrap_err().to_string(),
             "another run works on this project: `up` (process 7, since noon)"
         );
         drop(lock);
-        assert!(!path.exists());
+        assert!(!is_held(&path) && !path.exists());
     }
 
     #[tokio::test]

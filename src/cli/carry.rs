@@ -436,7 +436,7 @@ impl Listener for Ear {
 }
 
 /// The moment as people read it.
-fn now() -> String {
+pub fn now() -> String {
     ZonedDateTime::now()
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()

@@ -182,7 +182,8 @@ impl Context {
         Ok(Live::connect(&self.surroundings(), state_folder(&self.settings)?).await?)
     }
 
-    fn surroundings(&self) -> Surroundings {
+    /// What the flags and the environment say about where the engine is.
+    pub fn surroundings(&self) -> Surroundings {
         let variable = |name: &str| self.settings.variable(name).map(str::to_owned);
         Surroundings {
             host: self.global.host.clone(),

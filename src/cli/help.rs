@@ -51,6 +51,7 @@ Parts of it:
 Look around:
   ls         List projects
   doctor     Tell what on this machine will bite
+  agent      Keep the host's side right through restarts and reboots
   images     List the images of the project
   port       Show where a port is published
   top        Show the processes in the containers

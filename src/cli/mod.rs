@@ -1,6 +1,7 @@
 //! The command line: one file per command, and the only place that prints. Data goes to standard output, talk to
 //! standard error.
 
+pub mod agent;
 pub mod attach;
 pub mod carry;
 pub mod check;
@@ -42,6 +43,7 @@ pub mod table;
 pub mod template;
 pub mod terminal;
 pub mod timings;
+pub mod unit;
 pub mod up;
 pub mod values;
 pub mod version;
@@ -100,6 +102,8 @@ enum Command {
     Ls(ls::LsArgs),
     /// Tell what on this machine will bite
     Doctor(doctor::DoctorArgs),
+    /// Keep the host's side right through restarts and reboots
+    Agent(agent::AgentArgs),
     /// Draw networks, bridges, parents, shims and addresses
     Graph(graph::GraphArgs),
     /// Show the file as it is understood
@@ -241,6 +245,7 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Ps(arguments) => ps::run(context, arguments).await,
         Command::Ls(arguments) => ls::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
+        Command::Agent(arguments) => agent::run(context, arguments).await,
         Command::Graph(arguments) => graph::run(context, arguments).await,
         Command::Config(arguments) => config::run(context, &arguments),
         Command::Logs(arguments) => logs::run(context, arguments).await,

@@ -2,6 +2,7 @@
 //! memory serves dry runs and tests. Which one is used is chosen in `cli`, nowhere else.
 
 pub mod engine;
+pub mod folder;
 pub mod host;
 pub mod live;
 pub mod memory;

@@ -8,6 +8,7 @@
 #     engine.sh exec NAME COMMAND…   runs COMMAND in the namespaces of that host, in this folder, with DOCKER_HOST set
 #     engine.sh kill NAME            kills dockerd and its containerd as a crash would; the namespaces stay
 #     engine.sh revive NAME          starts dockerd again on the same data
+#     engine.sh reboot NAME          ends everything but its data as a power cut would, and starts it again
 #     engine.sh ls                   the beds that exist
 #     engine.sh sweep                stops the beds whose `owner` file names a process that is gone
 #
@@ -72,7 +73,7 @@ mount -t sysfs sysfs /sys
 mount --move '$bed/cgroup' /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock /run/netns /var/lib/stack
-mount -t tmpfs tmpfs /var/lib/stack
+mount --bind '$bed/lib' /var/lib/stack
 mount --bind '$bed/resolv.conf' "\$(readlink -f /etc/resolv.conf)"
 touch '$bed/ready'
 exec sleep infinity
@@ -80,6 +81,7 @@ END
 }
 
 start_keeper() {
+    mkdir -p "$bed/lib"
     ip netns add "$namespace"
     ip -n "$namespace" link set lo up
     # Addresses of links are there at once, not after two seconds of asking the wire: a host that was looked at before
@@ -151,8 +153,19 @@ stop_bed() {
         set -- $(timeout 20 docker ps -aq 2>/dev/null || true)
         [ $# -eq 0 ] || timeout 120 docker rm -f "$@" >/dev/null 2>&1 || true
     fi
-    # The rest at once, since nothing of it is kept (asked politely, dockerd takes 2.5 s): dockerd, containerd, and what
-    # an engine that crashed has left: shims and containers; the keeper last.
+    end_all
+    # A mount namespace goes away a moment after its last process, and with it the mounts below this folder.
+    tries=0
+    until rm -rf "$bed" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 50 ] || fail "cannot remove $bed"
+        sleep 0.1
+    done
+}
+
+# All processes at once, since nothing of them is kept (asked politely, dockerd takes 2.5 s): dockerd, containerd, and
+# what an engine that crashed has left: shims and containers; the keeper last. Then the namespaces.
+end_all() {
     keeper=$(pid_of keeper)
     # shellcheck disable=SC2046
     for process in $(processes) $(find /dev/null $(cgroups) -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u); do
@@ -173,13 +186,6 @@ stop_bed() {
     if [ -e "/run/netns/$namespace" ]; then
         ip netns del "$namespace"
     fi
-    # A mount namespace goes away a moment after its last process, and with it the mounts below this folder.
-    tries=0
-    until rm -rf "$bed" 2>/dev/null; do
-        tries=$((tries + 1))
-        [ $tries -lt 50 ] || fail "cannot remove $bed"
-        sleep 0.1
-    done
 }
 
 case $verb in
@@ -221,6 +227,13 @@ case $verb in
         ;;
     revive)
         [ -d "$bed" ] || fail "there is no bed '$name'"
+        start_engine
+        ;;
+    reboot)
+        [ -d "$bed" ] || fail "there is no bed '$name'"
+        end_all
+        rm -rf "$bed/ready" "$bed/docker.pid" "$bed/docker.sock" "$bed/exec"
+        start_keeper
         start_engine
         ;;
     ls | sweep)

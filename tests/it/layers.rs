@@ -11,6 +11,7 @@ const MAY: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "agent",
             "apply",
             "diagnostic",
             "doctor",
@@ -26,6 +27,7 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     ("doctor", &["model", "plan", "world"]),
     ("lab", &["diagnostic", "model", "plan", "reach", "world"]),
+    ("agent", &["apply", "model", "plan", "world"]),
     ("draw", &["model", "plan", "reach"]),
     ("reach", &["model", "plan", "world"]),
     ("apply", &["model", "plan", "world"]),
@@ -60,7 +62,9 @@ const WALLS: &[(&str, &[&str])] = &[
     ("saphyr_parser", &["file/"]),
     (
         "tokio",
-        &["apply/", "cli/", "lab/", "main.rs", "reach/", "world/"],
+        &[
+            "agent/", "apply/", "cli/", "lab/", "main.rs", "reach/", "world/",
+        ],
     ),
 ];
 

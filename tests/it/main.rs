@@ -1,5 +1,6 @@
 //! All tests that need neither root nor an engine, in one binary, so that it is linked once.
 
+mod agent;
 mod apply;
 mod bridge;
 mod cli;

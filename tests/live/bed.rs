@@ -350,6 +350,14 @@ impl Bed {
         self.script("revive")
     }
 
+    /// Ends the host as a power cut would, and starts it again: only what is on its disk is left.
+    pub fn reboot(&mut self) -> Result<(), Failure> {
+        self.script("reboot")?;
+        let keeper = std::fs::read_to_string(self.folder.join("keeper.pid"))?;
+        self.keeper = keeper.trim().parse()?;
+        Ok(())
+    }
+
     fn script(&self, verb: &str) -> Result<(), Failure> {
         ran(Command::new("sh").arg(script()).args([verb, &self.name]))?.ok()?;
         Ok(())

@@ -12,6 +12,7 @@
 //! `host.rs` (all that may not change), `place.rs` (who asks: the host, a machine on the wire, a container),
 //! `wire.rs` (other machines), `guest.rs` (a virtual machine with Debian's kernel). Tests are in the modules below them.
 
+mod agent;
 mod bed;
 mod doctor;
 mod engine;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let tests = [
         harness::tests(),
         doctor::tests(),
+        agent::tests(),
         engine::tests(),
         examples::tests(),
         guest_examples::tests(),

@@ -4,6 +4,8 @@
 pub mod container;
 pub mod down;
 pub mod draft;
+pub mod host;
+pub mod keep;
 pub mod lifecycle;
 pub mod network;
 pub mod order;

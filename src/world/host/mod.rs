@@ -150,7 +150,7 @@ impl Host {
     /// Whether this process may change links here. The kernel is asked to change a link that cannot exist: it looks
     /// at CAP_NET_ADMIN in the user namespace that owns this network namespace before it looks for the link
     /// (`rtnetlink_rcv_msg`, net/core/rtnetlink.c).
-    async fn may_administer(&self) -> Result<bool, WorldError> {
+    pub async fn may_administer(&self) -> Result<bool, WorldError> {
         let none = message::link(0x7fff_ffff);
         match self
             .socket

@@ -15,11 +15,21 @@ const NEW_TABLE: u16 = NFTABLES << 8;
 const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
 const NEW_CHAIN: u16 = NFTABLES << 8 | 3;
 const NEW_RULE: u16 = NFTABLES << 8 | 6;
+const GET_RULE: u16 = NFTABLES << 8 | 7;
+const DELETE_CHAIN: u16 = NFTABLES << 8 | 5;
+const DELETE_RULE: u16 = NFTABLES << 8 | 8;
+
+/// The multicast group that hears of every change (`NFNLGRP_NFTABLES`).
+pub const CHANGES_GROUP: u32 = 7;
+
+/// How the names of our tables on the host begin.
+pub const OURS: &str = "stack-";
 
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
+const DUMP: u16 = 0x300;
 
 const IPV4: u8 = 2;
 const NESTED: u16 = 0x8000;
@@ -77,6 +87,76 @@ pub fn remove(table: &str) -> Vec<u8> {
     let mut batch = Batch::begin();
     batch.add(DELETE_TABLE, 0, &[text(1, table)]);
     batch.end()
+}
+
+/// How many rules a table has, in the calling thread's namespace; 0 where it is not there.
+pub fn rules(table: &str) -> io::Result<usize> {
+    let mut socket = netlink_sys::Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
+    let mut ask = Batch {
+        bytes: Vec::new(),
+        sequence: 0,
+    };
+    ask.message(GET_RULE, REQUEST | DUMP, IPV4, 0, &[text(1, table)]);
+    socket.send(&ask.bytes, 0)?;
+    let mut rules = 0;
+    loop {
+        let (answer, _) = socket.recv_from_full()?;
+        for message in messages(&answer) {
+            match message.kind {
+                NEW_RULE if message.table().as_deref() == Some(table) => rules += 1,
+                // NLMSG_DONE, and NLMSG_ERROR: the table is not there.
+                3 | 2 => return Ok(rules),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The tables of which these messages tell that they, a chain or a rule of them, are gone.
+pub fn removals(bytes: &[u8]) -> Vec<String> {
+    messages(bytes)
+        .filter(|message| matches!(message.kind, DELETE_TABLE | DELETE_CHAIN | DELETE_RULE))
+        .filter_map(|message| message.table())
+        .collect()
+}
+
+struct Message<'a> {
+    kind: u16,
+    /// Behind the header: four bytes of family, version and number, then attributes.
+    body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// The name of the table that it is about: the first attribute of all kinds of messages.
+    fn table(&self) -> Option<String> {
+        let mut rest = self.body.get(4..)?;
+        while let [a, b, c, d, ..] = *rest {
+            let length = usize::from(u16::from_ne_bytes([a, b]));
+            let value = rest.get(4..length)?;
+            if u16::from_ne_bytes([c, d]) & 0x3fff == 1 {
+                let name = value.strip_suffix(&[0]).unwrap_or(value);
+                return String::from_utf8(name.to_vec()).ok();
+            }
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        None
+    }
+}
+
+fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let header = rest.get(..16)?;
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
+        let length = usize::try_from(length).ok()?;
+        let message = Message {
+            kind: u16::from_ne_bytes([header[4], header[5]]),
+            body: rest.get(16..length)?,
+        };
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
 }
 
 /// Sends a batch in the calling thread's namespace. It is done as a whole or not at all.
@@ -191,4 +271,23 @@ fn compare(how: u32, value: &[u8]) -> Vec<u8> {
             nested(3, &[attribute(1, value)]),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Masquerade, masquerade, messages, removals};
+
+    #[test]
+    fn a_removal_names_its_table() {
+        let what = Masquerade {
+            source: None,
+            except: None,
+        };
+        let batch = masquerade("stack-lab-office", what);
+        assert_eq!(messages(&batch).count(), 7);
+        assert_eq!(removals(&batch), ["stack-lab-office"]);
+        for cut in 0..batch.len() {
+            removals(&batch[..cut]);
+        }
+    }
 }

@@ -103,7 +103,7 @@ async fn lans(
         let mark = parent.map(|link| claim::owner(link, project));
         let resource = FoundResource {
             damage: match parent {
-                Some(parent) => read::damage(&spec, parent),
+                Some(parent) => read::damage(host, project, &id, &spec, links, parent).await?,
                 None => vec!["its link on the host is gone".to_owned()],
             },
             hash: match mark {

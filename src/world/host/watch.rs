@@ -1,15 +1,20 @@
 //! What happens to a host's links, addresses and routes, as the kernel tells it: for those who keep things right while
 //! others change them. It says what sort of thing changed and where, not what is wrong; whoever listens looks anew.
 
-use futures_util::StreamExt;
+use std::io;
+
+use futures_util::stream::{BoxStream, StreamExt, select, unfold};
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::AsyncSocket;
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use rtnetlink::MulticastGroup;
 
+use crate::model::mark::ROUTE_PROTOCOL;
 use crate::world::WorldError;
 use crate::world::host::error::broken;
-use crate::world::host::{Host, table};
+use crate::world::host::{Host, nftables, table};
 
 /// Room for a storm of events; what the kernel cannot keep for us it drops.
 const ROOM: usize = 1 << 20;
@@ -24,12 +29,21 @@ pub enum Change {
     /// An address came to a link or went from it.
     Address { link: u32 },
     /// A route came or went.
-    Route,
+    Route {
+        /// The link that it leads to.
+        link: Option<u32>,
+        /// Whether it carries our protocol number.
+        ours: bool,
+        /// Whether it is the way to everywhere else.
+        default: bool,
+    },
+    /// A table of nftables that has a name of ours, or something in it, is gone.
+    Translation { table: String },
 }
 
 /// The changes from now on. Dropping it ends the listening.
 pub struct Watch {
-    messages: Box<dyn futures_util::Stream<Item = Change> + Send + Unpin>,
+    changes: BoxStream<'static, Change>,
     connection: tokio::task::AbortHandle,
 }
 
@@ -43,7 +57,7 @@ impl Watch {
     /// The next change; none when the socket is closed (the kernel lost events), after which one has to watch anew and
     /// look at everything.
     pub async fn next(&mut self) -> Option<Change> {
-        self.messages.next().await
+        self.changes.next().await
     }
 }
 
@@ -51,7 +65,7 @@ impl Host {
     /// Begins to listen. What changes after this returns is told.
     pub async fn watch(&self) -> Result<Watch, WorldError> {
         let runtime = tokio::runtime::Handle::current();
-        let (connection, messages) = self
+        let (connection, messages, tables) = self
             .namespace
             .enter(move || {
                 let guard = runtime.enter();
@@ -62,6 +76,7 @@ impl Host {
                     MulticastGroup::Ipv4Route,
                     MulticastGroup::Ipv6Route,
                 ];
+                let tables = listen_to_tables()?;
                 let (mut connection, _, messages) = rtnetlink::new_multicast_connection(&groups)?;
                 connection
                     .socket_mut()
@@ -69,7 +84,7 @@ impl Host {
                     .set_rx_buf_sz(u32::try_from(ROOM).unwrap_or(u32::MAX))?;
                 let task = runtime.spawn(connection).abort_handle();
                 drop(guard);
-                Ok((task, messages))
+                Ok((task, messages, tables))
             })
             .await
             .map_err(|error| broken("cannot watch the host's links", &error))?;
@@ -79,8 +94,20 @@ impl Host {
                 _ => None,
             })
         });
+        // The end of one of the two is the end of both: some were lost.
+        let links = changes
+            .map(Some)
+            .chain(futures_util::stream::once(async { None }));
+        let tables = match tables {
+            Some(socket) => translations(socket)
+                .map(Some)
+                .chain(futures_util::stream::once(async { None }))
+                .boxed(),
+            None => futures_util::stream::pending().boxed(),
+        };
+        let both = select(links, tables).take_while(|change| std::future::ready(change.is_some()));
         Ok(Watch {
-            messages: Box::new(changes),
+            changes: both.filter_map(std::future::ready).boxed(),
             connection,
         })
     }
@@ -101,7 +128,52 @@ fn change(message: &RouteNetlinkMessage) -> Option<Change> {
                 link: address.header.index,
             })
         }
-        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => Some(Change::Route),
+        RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
+            Some(Change::Route {
+                link: oif(route),
+                ours: u8::from(route.header.protocol) == ROUTE_PROTOCOL,
+                default: route.header.destination_prefix_length == 0,
+            })
+        }
         _ => None,
     }
+}
+
+fn oif(route: &RouteMessage) -> Option<u32> {
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+}
+
+/// A socket that hears of changes in nftables; none where the kernel has no such thing.
+fn listen_to_tables() -> io::Result<Option<TokioSocket>> {
+    let Ok(mut socket) = TokioSocket::new(NETLINK_NETFILTER) else {
+        return Ok(None);
+    };
+    let inner = socket.socket_mut();
+    inner.bind_auto()?;
+    Ok(inner
+        .add_membership(nftables::CHANGES_GROUP)
+        .is_ok()
+        .then_some(socket))
+}
+
+/// What is gone from tables of ours. Ends when the kernel lost events.
+fn translations(socket: TokioSocket) -> BoxStream<'static, Change> {
+    let batches = unfold(socket, |socket| async move {
+        let (bytes, _) = socket.recv_from_full().await.ok()?;
+        let changes = nftables::removals(&bytes)
+            .into_iter()
+            .filter(|table| table.starts_with(nftables::OURS))
+            .map(|table| Change::Translation { table });
+        Some((
+            futures_util::stream::iter(changes.collect::<Vec<_>>()),
+            socket,
+        ))
+    });
+    batches.flatten().boxed()
 }

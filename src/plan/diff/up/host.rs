@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::hash;
 use crate::plan::diff::container::Fate;
+use crate::plan::diff::host::differs;
 use crate::plan::diff::up::removal::container_of;
 use crate::plan::diff::up::{Marks, Rewired, Writer};
 use crate::plan::spec::{Kind, ResourceId, Spec};
@@ -52,8 +52,7 @@ impl Writer<'_> {
                 Reason::Missing,
             ),
             Some(found) => {
-                // A mark in the kernel has room for the beginning of a hash only.
-                let differs = !hash::of(spec.as_ref()).starts_with(&found.hash);
+                let differs = differs(found, spec);
                 let restarted = self.follows_a_restart(spec);
                 let ends = self.ends_of(&found.spec);
                 let rewired = !ends.is_empty() || !self.joined_by(spec).is_empty();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptions;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
@@ -31,7 +32,45 @@ impl Happening {
     }
 }
 
+/// Something that may change who reaches whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stir {
+    /// A container of a project has started.
+    Started { project: String },
+    /// A network was made, or a container connected to it.
+    Network { name: String },
+}
+
 impl Engine {
+    /// Starts of all projects' containers and what happens to networks, since a moment (seconds since 1970; none is
+    /// now). It ends when the engine does.
+    pub fn stirrings(
+        &self,
+        since: Option<String>,
+    ) -> impl Stream<Item = Result<Stir, WorldError>> + Send + use<> {
+        let filters = HashMap::from([
+            (
+                "type".to_owned(),
+                vec!["container".to_owned(), "network".to_owned()],
+            ),
+            (
+                "event".to_owned(),
+                ["start", "create", "connect"].map(str::to_owned).to_vec(),
+            ),
+        ]);
+        let options = EventsOptions {
+            since,
+            until: None,
+            filters: Some(filters),
+        };
+        self.patient().events(Some(options)).filter_map(|item| {
+            std::future::ready(match item {
+                Ok(event) => stir(event).map(Ok),
+                Err(error) => Some(Err(refused("cannot follow the engine's events", error))),
+            })
+        })
+    }
+
     /// What time it is for the engine.
     pub async fn clock(&self) -> Result<Timestamp, WorldError> {
         let act = "cannot ask the engine for the time";
@@ -78,5 +117,21 @@ impl Engine {
                     .unwrap_or_else(|| event.time.unwrap_or(0) * 1_000_000_000),
             })
         })
+    }
+}
+
+/// What an event is a reason for, if it is one.
+fn stir(event: EventMessage) -> Option<Stir> {
+    let attributes = event.actor?.attributes?;
+    match (event.typ?, event.action.as_deref()?) {
+        (EventMessageTypeEnum::CONTAINER, "start") => {
+            let project = attributes.get(mark::PROJECT)?.clone();
+            Some(Stir::Started { project })
+        }
+        (EventMessageTypeEnum::NETWORK, _) => {
+            let name = attributes.get("name")?.clone();
+            Some(Stir::Network { name })
+        }
+        _ => None,
     }
 }

@@ -73,7 +73,9 @@ pub async fn make(
     if let Some(link) = parent {
         if link.alias.as_deref() == Some(finished.as_str())
             && let Some(now) = read::read_back(host, project, &wire.id, &links).await?
-            && read::damage(&now, link).is_empty()
+            && read::damage(host, project, &wire.id, &now, &links, link)
+                .await?
+                .is_empty()
         {
             return Ok(());
         }

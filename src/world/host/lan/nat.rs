@@ -104,6 +104,47 @@ pub async fn make(wire: &Wire<'_>, progress: &dyn Progress) -> Result<(), WorldE
     forward(wire, &routes, progress).await
 }
 
+/// What is wrong with the way out of a lan that has one.
+pub async fn damage(
+    host: &Host,
+    project: &ProjectName,
+    id: &ResourceId,
+    links: &[LinkFact],
+) -> Result<Vec<String>, WorldError> {
+    let mut damage = Vec::new();
+    let Some(uplink) = super::read::part(links, project, id, PART) else {
+        return Ok(damage);
+    };
+    if !uplink.up {
+        damage.push(format!("`{}` is down", uplink.name));
+    } else if uplink.addresses.is_empty() {
+        damage.push(format!("the addresses of `{}` are gone", uplink.name));
+    }
+    let act = || format!("cannot look at the way out of `{id}`");
+    let table = table(project, id);
+    let rules = host
+        .namespace
+        .enter(move || Ok(nftables::rules(&table)))
+        .await
+        .map_err(|error| broken(act(), &error))?;
+    // A kernel that cannot tell has none.
+    if rules.is_ok_and(|rules| rules == 0) {
+        damage.push("its address translation is gone".to_owned());
+    }
+    let routes = host.route_facts(links).await?;
+    let ways = [uplink.name.parse().ok(), way_out(&routes)];
+    for way in ways.iter().flatten() {
+        let setting = Setting::of_link("ipv4", way, "forwarding", "1");
+        let values = sysctl::read(&host.namespace, vec![setting.path])
+            .await
+            .map_err(|error| broken(act(), &error))?;
+        if values.iter().flatten().any(|now| *now != setting.value) {
+            damage.push(format!("nothing is forwarded from `{way}`"));
+        }
+    }
+    Ok(damage)
+}
+
 /// Takes the way out back: the table, the settings, and the link with both its ends.
 pub async fn remove(host: &Host, project: &ProjectName, id: &ResourceId) -> Result<(), WorldError> {
     let links = host.links().await?;
@@ -189,16 +230,7 @@ async fn forward(
     progress: &dyn Progress,
 ) -> Result<(), WorldError> {
     let host = wire.host;
-    let default = |route: &&RouteFact| {
-        route.destination.prefix_len() == 0 && route.destination.addr().is_ipv4()
-    };
-    let way = routes
-        .iter()
-        .filter(default)
-        .min_by_key(|route| route.metric)
-        .and_then(|route| route.link.as_ref())
-        .and_then(|link| link.parse::<LinkName>().ok());
-    let Some(way) = way else {
+    let Some(way) = way_out(routes) else {
         progress.warn(&format!(
             "the lan `{}` has a way to the host and no further: the host has no default route",
             wire.spec.lan.name
@@ -213,13 +245,36 @@ async fn forward(
     if let Some(now) = now
         && now != setting.value
     {
-        let note = Note::Settings {
-            before: vec![(setting.path.clone(), now)],
-        };
+        // What was changed before, on another way out, is still to be put back.
+        let mut before: Vec<(String, String)> = host
+            .entries()?
+            .into_iter()
+            .filter(|entry| entry.project == *wire.project && entry.id == wire.id)
+            .find_map(|entry| match entry.note {
+                Some(Note::Settings { before }) => Some(before),
+                Some(_) | None => None,
+            })
+            .unwrap_or_default();
+        if !before.iter().any(|(path, _)| *path == setting.path) {
+            before.push((setting.path.clone(), now));
+        }
+        let note = Note::Settings { before };
         host.note(wire.project, &wire.id, note)?;
         host.settle(vec![setting], || wire.act()).await?;
     }
     Ok(())
+}
+
+/// The link of the host's default route.
+fn way_out(routes: &[RouteFact]) -> Option<LinkName> {
+    let default = |route: &&RouteFact| {
+        route.destination.prefix_len() == 0 && route.destination.addr().is_ipv4()
+    };
+    let route = routes
+        .iter()
+        .filter(default)
+        .min_by_key(|route| route.metric);
+    route?.link.as_ref()?.parse().ok()
 }
 
 /// Puts the settings back that were changed for a lan.

@@ -132,8 +132,23 @@ pub async fn read_back(
     }))
 }
 
-/// What is wrong with a lan of ours: `spec` is what was read back, `parent` its link with its mark.
-pub fn damage(spec: &LanSpec, parent: &LinkFact) -> Vec<String> {
+/// What is wrong with a lan of ours, its way out included: `spec` is what was read back, `parent` its link with its mark.
+pub async fn damage(
+    host: &Host,
+    project: &ProjectName,
+    id: &ResourceId,
+    spec: &LanSpec,
+    links: &[LinkFact],
+    parent: &LinkFact,
+) -> Result<Vec<String>, WorldError> {
+    let damage = of_wire(spec, parent);
+    if damage.is_empty() && spec.lan.nat {
+        return nat::damage(host, project, id, links).await;
+    }
+    Ok(damage)
+}
+
+fn of_wire(spec: &LanSpec, parent: &LinkFact) -> Vec<String> {
     let alias = parent.alias.as_deref().unwrap_or_default();
     let field = |name: &str| alias.split(' ').find_map(|field| field.strip_prefix(name));
     if field("hash=").is_none_or(str::is_empty) {

@@ -66,7 +66,11 @@ async fn changes_are_told_as_they_happen() {
     let mut seen = Vec::new();
     let wanted = [
         Change::Address { link: index },
-        Change::Route,
+        Change::Route {
+            link: Some(index),
+            ours: false,
+            default: false,
+        },
         Change::Link {
             index,
             name: "p0".to_owned(),

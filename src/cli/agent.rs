@@ -1,0 +1,235 @@
+//! `stack agent`: the sources of news and the lines about it; the work is done in [`crate::agent`].
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::stream::{BoxStream, StreamExt, once, select_all, unfold};
+use tokio::time::Instant;
+
+use crate::agent::care::News;
+use crate::agent::follow::{self, Desk, Ended};
+use crate::agent::said::{Ear, Said};
+use crate::apply::wanted;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::signal::wishes_to_stop;
+use crate::cli::unit;
+use crate::world::engine::connect::{Endpoint, endpoint};
+use crate::world::engine::talk::event::Stir;
+use crate::world::folder::{Arrival, Folders, Happening};
+use crate::world::live::Live;
+use crate::world::netns;
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sudo stack agent              follow events until Ctrl+C, and restore what goes missing
+  sudo stack agent --once       restore what is missing now, and exit
+  sudo stack --dry-run agent    tell what would be restored
+  sudo stack agent --install    let systemd run it from the next boot on
+
+It restores what `up` made on the host (shims, routes, VLAN links, promiscuous flags, lans and their
+way out) after a container, the engine or the machine was started anew, after a link came back, and
+after another tool took it away. `down` ends that. It never touches containers.
+Exit codes of --once: 0 all is as wanted; 3 something could not be restored, or waits.")]
+pub struct AgentArgs {
+    /// Restore what is not as wanted, and exit
+    #[arg(long, conflicts_with_all = ["install", "uninstall"])]
+    pub once: bool,
+    /// Write a systemd unit that runs the agent at each boot, and enable it
+    #[arg(long, conflicts_with = "uninstall")]
+    pub install: bool,
+    /// Remove that unit
+    #[arg(long)]
+    pub uninstall: bool,
+    /// Where the unit's system begins (with --install, --uninstall)
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub root: PathBuf,
+}
+
+/// A session that ended sooner is followed by a pause as long as this.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Follows, or acts once.
+pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
+    if arguments.install {
+        return unit::install(context, &arguments.root);
+    }
+    if arguments.uninstall {
+        return unit::uninstall(context, &arguments.root);
+    }
+    let place = endpoint(&context.surroundings())?;
+    let desk = Desk {
+        records: context.records()?,
+        engine: place.url(),
+        state: context.state_folder()?,
+        now: crate::cli::carry::now,
+        dry: context.global.dry_run,
+    };
+    for folder in [&desk.state, desk.records.folder()] {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::said(format!("cannot make {}: {error}", folder.display())))?;
+    }
+    let voice = Voice { context };
+    if arguments.once || desk.dry {
+        let live = context.live().await?;
+        may_act(&live).await?;
+        return Ok(match follow::once(&live, &desk, &voice).await? {
+            true => Exit::Done,
+            false => Exit::Partial,
+        });
+    }
+    let Endpoint::Unix(socket) = place else {
+        return Err(Failure::with_hint(
+            format!("the engine at {} is on another machine", desk.engine),
+            "run the agent there",
+        ));
+    };
+    let mut stops = wishes_to_stop()?;
+    let mut told = false;
+    loop {
+        // Watched before it is tried, so that an engine which comes in between is not missed.
+        let arrival = Arrival::of(&socket)?;
+        let began = Instant::now();
+        let session = async {
+            let live = context.live().await?;
+            may_act(&live).await?;
+            let news = news(&live, &desk).await?;
+            Ok::<_, Failure>((live, news))
+        };
+        let session = tokio::select! {
+            session = session => session,
+            _ = stops.next() => return Ok(Exit::Done),
+        };
+        match session {
+            Ok((live, news)) => {
+                told = false;
+                match follow::follow(&live, &desk, &voice, news, &mut stops).await {
+                    Ended::Stopped => return Ok(Exit::Done),
+                    Ended::Lost => {}
+                }
+                if began.elapsed() >= SHORT {
+                    continue;
+                }
+            }
+            Err(Failure::Said { text, hint }) if is_there(&socket) => {
+                return Err(Failure::Said { text, hint });
+            }
+            Err(Failure::Said { .. }) => {
+                if !told {
+                    told = true;
+                    context.tell(&format!("waits for the engine at {}", desk.engine));
+                }
+                tokio::select! {
+                    stirred = arrival.stir() => stirred?,
+                    _ = stops.next() => return Ok(Exit::Done),
+                }
+                continue;
+            }
+            Err(other) => return Err(other),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SHORT) => {}
+            _ = stops.next() => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// Whether somebody listens at the socket.
+fn is_there(socket: &std::path::Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+/// The host must be here, and this process must be allowed to change it; said before anything is tried.
+async fn may_act(live: &Live) -> Result<(), Failure> {
+    let host = live.host().await.as_ref().map_err(|reason| {
+        Failure::with_hint(
+            format!("the agent cannot work on the engine's host: {reason}"),
+            "run it as root on the engine's own machine",
+        )
+    })?;
+    if host.may_administer().await? {
+        return Ok(());
+    }
+    Err(Failure::with_hint(
+        "the agent may not change links here: it needs CAP_NET_ADMIN",
+        "sudo stack agent",
+    ))
+}
+
+/// Everything that can be a reason to look. It ends when one of its sources does.
+async fn news(live: &Live, desk: &Desk) -> Result<BoxStream<'static, News>, Failure> {
+    let host = live.host().await.as_ref().map_err(Failure::said)?;
+    let watch = host.watch().await?;
+    // The engine's events are asked for with the first look at the stream; those since now are told then.
+    let since = live.engine().clock().await?.as_second();
+    let engine = live.engine().stirrings(Some(since.to_string()));
+    let links = unfold(watch, |mut watch| async move {
+        let change = watch.next().await?;
+        Some((News::Host(change), watch))
+    });
+    let engine = engine
+        .take_while(|stir| std::future::ready(stir.is_ok()))
+        .filter_map(|stir| std::future::ready(stir.ok()))
+        .map(|stir| match stir {
+            Stir::Started { project } => News::Started { project },
+            Stir::Network { name } => News::Network { name },
+        });
+    let files = files(desk)?;
+    Ok(together([links.boxed(), engine.boxed(), files]))
+}
+
+/// Streams as one that ends with the first of them.
+fn together<const N: usize>(streams: [BoxStream<'static, News>; N]) -> BoxStream<'static, News> {
+    let marked = streams.map(|stream| stream.map(Some).chain(once(async { None })).boxed());
+    select_all(marked)
+        .take_while(|news| std::future::ready(news.is_some()))
+        .filter_map(std::future::ready)
+        .boxed()
+}
+
+/// What is told by files: records, locks, journals, named namespaces.
+fn files(desk: &Desk) -> io::Result<BoxStream<'static, News>> {
+    let mut folders = Folders::new()?;
+    folders.add(desk.records.folder())?;
+    folders.add(&desk.state)?;
+    // Without lans there is no such folder yet; the one who makes the first lan writes a record afterwards.
+    let names = std::path::Path::new(netns::NAMES);
+    if names.is_dir() {
+        folders.add(names)?;
+    }
+    let happenings = unfold(folders, |mut folders| async move {
+        let told = folders.next().await.ok()?;
+        let news: Vec<News> = told.iter().filter_map(of_file).collect();
+        Some((futures_util::stream::iter(news), folders))
+    });
+    Ok(happenings.flatten().boxed())
+}
+
+fn of_file(happening: &Happening) -> Option<News> {
+    let Some(name) = &happening.name else {
+        return Some(News::Everything);
+    };
+    if happening.folder == std::path::Path::new(netns::NAMES) {
+        return happening.gone.then_some(News::Names);
+    }
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    match ending {
+        wanted::ENDING => Some(News::Records),
+        "lock" => Some(News::Released),
+        "journal" => happening.gone.then_some(News::Released),
+        _ => None,
+    }
+}
+
+/// One line for each thing said.
+struct Voice<'a> {
+    context: &'a Context,
+}
+
+impl Ear for Voice<'_> {
+    fn hear(&self, said: &Said) {
+        self.context.tell(&said.to_string());
+    }
+}

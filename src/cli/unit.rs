@@ -1,0 +1,218 @@
+//! The systemd unit of the agent: its text, and where it is put.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, Outcome};
+
+/// The unit's name.
+const NAME: &str = "stack-agent.service";
+const UNITS: &str = "etc/systemd/system";
+const TARGET: &str = "multi-user.target.wants";
+/// The first line; a file without it is somebody else's.
+const MARK: &str = "# Written by `stack agent --install`; `stack agent --uninstall` removes it.";
+
+/// What the unit runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    pub program: PathBuf,
+    /// `--host URL` and the like, where the engine is not the machine's own.
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+}
+
+/// The unit as text. It is started after the engine and the network, but waits for neither: the agent itself is told
+/// when the engine's socket and the parents come.
+pub fn text(runs: &Runs) -> String {
+    let Runs {
+        program,
+        arguments,
+        environment,
+    } = runs;
+    let mut command = quoted(&program.display().to_string());
+    for argument in arguments {
+        command.push(' ');
+        command.push_str(&quoted(argument));
+    }
+    let mut variables = String::new();
+    for (name, value) in environment {
+        // Writing to a string cannot fail.
+        let _ = writeln!(variables, "Environment={}", assigned(name, value));
+    }
+    format!(
+        "{MARK}
+[Unit]
+Description=Keeps shims, routes, links and lans of stacks as they should be
+Wants=network-online.target
+After=network-online.target docker.service docker.socket
+
+[Service]
+Type=exec
+ExecStart={command} agent
+{variables}Restart=on-failure
+RestartSec=5
+# Links and routes, probes on the wire, namespaces of containers and lans, who listens at the engine's socket.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_PACKET AF_INET AF_INET6
+MemoryDenyWriteExecute=yes
+LockPersonality=yes
+# No mount namespace of its own (ProtectSystem=, PrivateTmp=): the names of lans' namespaces are mounts that the host
+# has to see.
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+/// A word of a unit's command line, where a dollar sign begins a variable.
+fn quoted(word: &str) -> String {
+    literal(word).replace('$', "$$")
+}
+
+/// A variable of a unit's environment.
+fn assigned(name: &str, value: &str) -> String {
+    literal(&format!("{name}={value}"))
+}
+
+fn literal(word: &str) -> String {
+    let mut text = String::from("\"");
+    for c in word.chars() {
+        match c {
+            '"' | '\\' => {
+                text.push('\\');
+                text.push(c);
+            }
+            '%' => text.push_str("%%"),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// Writes the unit and enables it.
+pub fn install(context: &Context, root: &Path) -> Outcome {
+    let program = std::env::current_exe()?;
+    let mut arguments = Vec::new();
+    let flags = [
+        ("--host", &context.global.host),
+        ("--context", &context.global.context),
+    ];
+    for (flag, value) in flags {
+        if let Some(value) = value {
+            arguments.extend([flag.to_owned(), value.clone()]);
+        }
+    }
+    let environment = [
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_CONFIG",
+        "STACK_STATE_DIR",
+    ]
+    .into_iter()
+    .filter_map(|name| {
+        let value = context.settings.variable(name)?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    let runs = Runs {
+        program,
+        arguments,
+        environment: environment.collect(),
+    };
+    let unit = root.join(UNITS).join(NAME);
+    let link = root.join(UNITS).join(TARGET).join(NAME);
+    is_ours(&unit)?;
+    if context.global.dry_run {
+        context.tell(&format!("would write {}", unit.display()));
+        return Ok(Exit::Done);
+    }
+    let written = write(&unit, &link, &text(&runs));
+    written.map_err(|error| cannot("write", &unit, &error))?;
+    context.tell(&format!("wrote {}", unit.display()));
+    context.tell("start it now with: systemctl daemon-reload && systemctl start stack-agent");
+    Ok(Exit::Done)
+}
+
+/// Removes the unit; one that is not there is removed.
+pub fn uninstall(context: &Context, root: &Path) -> Outcome {
+    let unit = root.join(UNITS).join(NAME);
+    let link = root.join(UNITS).join(TARGET).join(NAME);
+    is_ours(&unit)?;
+    if context.global.dry_run {
+        context.tell(&format!("would remove {}", unit.display()));
+        return Ok(Exit::Done);
+    }
+    let mut found = false;
+    for path in [&link, &unit] {
+        match std::fs::remove_file(path) {
+            Ok(()) => found = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot("remove", path, &error)),
+        }
+    }
+    if found {
+        context.tell(&format!("removed {}", unit.display()));
+        context.tell("end it now with: systemctl stop stack-agent && systemctl daemon-reload");
+    } else {
+        context.tell(&format!("there is no {}", unit.display()));
+    }
+    Ok(Exit::Done)
+}
+
+fn is_ours(unit: &Path) -> Result<(), Failure> {
+    match std::fs::read_to_string(unit) {
+        Ok(text) if !text.starts_with(MARK) => Err(Failure::with_hint(
+            format!("{} was not written by stack", unit.display()),
+            "remove or rename it yourself",
+        )),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("read", unit, &error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// To a new file and renamed, so that systemd never reads half of it; then enabled as `systemctl enable` does.
+fn write(unit: &Path, link: &Path, text: &str) -> io::Result<()> {
+    for folder in [unit.parent(), link.parent()].into_iter().flatten() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let fresh = unit.with_extension("service.new");
+    std::fs::write(&fresh, text)?;
+    std::fs::rename(&fresh, unit)?;
+    match std::os::unix::fs::symlink(Path::new("..").join(NAME), link) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let text = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::with_hint(text, "run it as root"),
+        _ => Failure::said(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Runs, text};
+
+    #[test]
+    fn the_unit_waits_for_nothing_by_itself_and_quotes_what_it_runs() {
+        let unit = text(&Runs {
+            program: "/opt/my tools/100%/stack".into(),
+            arguments: vec!["--host".into(), "unix:///run/a \"b\".sock".into()],
+            environment: vec![("STACK_STATE_DIR".into(), "/x$y".into())],
+        });
+        assert!(unit.contains(
+            "ExecStart=\"/opt/my tools/100%%/stack\" \"--host\" \"unix:///run/a \\\"b\\\".sock\" agent\n"
+        ));
+        assert!(unit.contains("Environment=\"STACK_STATE_DIR=/x$y\"\n"));
+        assert!(unit.contains("After=network-online.target docker.service docker.socket\n"));
+        assert!(!unit.contains("sleep"));
+    }
+}

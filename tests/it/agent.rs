@@ -1,0 +1,691 @@
+//! The agent on the world in memory: what a foreign hand takes away comes back, and nobody else's work is disturbed.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::stream;
+use stack::agent::care::{Care, LIMIT, News, Outcome, QUIET};
+use stack::agent::follow::{Desk, follow, once};
+use stack::agent::said::{Ear, Said};
+use stack::apply::lock::{Holder, Lock, Patience};
+use stack::apply::wanted::Records;
+use stack::model::lan::{Lan, Switch};
+use stack::model::mark;
+use stack::model::name::ProjectName;
+use stack::model::network::MacvlanMode;
+use stack::plan::observed::{
+    ContainerState, FoundContainer, FoundEndpoint, FoundNetwork, HostFacts, LinkFact, Observed,
+    Scope,
+};
+use stack::plan::spec::{
+    Kind, LanSpec, LinkSpec, NetworkSpec, PromiscuitySpec, ResourceId, RouteSpec, ShimKind,
+    ShimSpec, Spec,
+};
+use stack::plan::step::{Milestone, Step};
+use stack::world::host::watch::Change;
+use stack::world::memory::Memory;
+use stack::world::{Progress, World, WorldError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+const ENGINE: &str = "unix:///run/docker.sock";
+
+fn lab() -> ProjectName {
+    "lab".parse().unwrap()
+}
+
+fn shim(parent: &str, network: &str) -> Spec {
+    Spec::Shim(ShimSpec {
+        name: format!("shim-{network}").parse().unwrap(),
+        parent: parent.parse().unwrap(),
+        kind: ShimKind::Macvlan(MacvlanMode::Bridge),
+        mac: None,
+        addresses: vec!["10.0.0.254".parse().unwrap()],
+        routes: Vec::new(),
+        networks: vec![network.to_owned()],
+    })
+}
+
+/// One of each kind: a lan, a VLAN link on it, flags, a shim on each, and a route to a container.
+fn wanted() -> Vec<Spec> {
+    let flag = |link: &str| {
+        Spec::Promiscuity(PromiscuitySpec {
+            link: link.parse().unwrap(),
+        })
+    };
+    vec![
+        Spec::Route(RouteSpec {
+            shim: "shim-lan".parse().unwrap(),
+            sources: vec!["10.0.0.254".parse().unwrap()],
+            container: "lab-web-1".to_owned(),
+            network: "lan".to_owned(),
+        }),
+        shim("eth0", "lan"),
+        shim("lab0.20", "vlan"),
+        flag("eth0"),
+        Spec::Link(LinkSpec {
+            name: "lab0.20".parse().unwrap(),
+            base: "lab0".parse().unwrap(),
+            vlan: 20_u16.try_into().unwrap(),
+        }),
+        Spec::Lan(LanSpec {
+            lan: Lan {
+                name: "office".parse().unwrap(),
+                parent: "lab0".parse().unwrap(),
+                subnets: Vec::new(),
+                gateways: Vec::new(),
+                nat: false,
+                addresses: Vec::new(),
+                hosts: Default::default(),
+                switch: Switch::default(),
+                mtu: None,
+            },
+            namespace_prefix: "lab-office".to_owned(),
+            vlans: Vec::new(),
+        }),
+    ]
+}
+
+fn link(index: u32, name: &str) -> LinkFact {
+    LinkFact {
+        index,
+        name: name.to_owned(),
+        up: true,
+        carrier: true,
+        ..LinkFact::default()
+    }
+}
+
+fn network(name: &str, parent: &str) -> FoundNetwork {
+    FoundNetwork {
+        engine_id: format!("id-{name}"),
+        spec: NetworkSpec {
+            name: name.to_owned(),
+            key: name.parse().unwrap(),
+            driver: "macvlan".to_owned(),
+            options: [("parent".to_owned(), parent.to_owned())].into(),
+            ipam_driver: None,
+            ipam_options: BTreeMap::new(),
+            pools: Vec::new(),
+            internal: false,
+            attachable: false,
+            enable_ipv4: None,
+            enable_ipv6: false,
+            labels: BTreeMap::new(),
+        },
+        scope: "local".to_owned(),
+        project: Some("lab".to_owned()),
+        key: None,
+        hash: None,
+        compose_hash: None,
+    }
+}
+
+/// The machine after a reboot: its own link, the engine with its networks and a container that runs; nothing of ours.
+fn bare() -> Observed {
+    Observed {
+        host: Some(HostFacts {
+            links: vec![link(1, "lo"), link(2, "eth0")],
+            may_administer: true,
+            ..HostFacts::default()
+        }),
+        networks: vec![network("lan", "eth0"), network("vlan", "lab0.20")],
+        containers: vec![FoundContainer {
+            engine_id: "c0ffee".to_owned(),
+            name: "lab-web-1".to_owned(),
+            project: Some("lab".to_owned()),
+            service: Some("web".parse().unwrap()),
+            number: 1,
+            one_off: false,
+            state: ContainerState::Running,
+            image: "lab".to_owned(),
+            image_id: "sha256:lab".to_owned(),
+            labels: [(mark::PROJECT.to_owned(), "lab".to_owned())].into(),
+            network_mode: "lan".to_owned(),
+            endpoints: vec![FoundEndpoint {
+                network: "lan".to_owned(),
+                ipv4: Some("10.0.0.2".parse().unwrap()),
+                ..FoundEndpoint::default()
+            }],
+            ports: Vec::new(),
+            dead_namespace_of: None,
+            volumes: Vec::new(),
+        }],
+        ..Observed::default()
+    }
+}
+
+/// A world that others change, with a count of looks.
+struct Outside {
+    memory: Mutex<std::sync::Arc<Memory>>,
+    looks: AtomicUsize,
+    changes: AtomicUsize,
+}
+
+impl Outside {
+    fn of(observed: &Observed) -> Outside {
+        Outside {
+            memory: Mutex::new(Memory::of(observed).into()),
+            looks: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
+        }
+    }
+
+    fn memory(&self) -> std::sync::Arc<Memory> {
+        self.memory.lock().unwrap().clone()
+    }
+
+    /// A foreign hand.
+    fn meddle(&self, act: impl FnOnce(&mut Observed)) {
+        let mut observed = self.memory().everything();
+        act(&mut observed);
+        *self.memory.lock().unwrap() = Memory::of(&observed).into();
+    }
+
+    fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    fn has(&self, kind: Kind, name: &str) -> bool {
+        let all = self.memory().everything().resources;
+        all.get(&ResourceId::new(kind, name))
+            .is_some_and(|found| found.damage.is_empty())
+    }
+}
+
+impl World for Outside {
+    async fn observe(&self, scope: &Scope) -> Result<Observed, WorldError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.memory().observe(scope).await
+    }
+
+    async fn change(
+        &self,
+        project: &ProjectName,
+        step: &Step,
+        progress: &dyn Progress,
+    ) -> Result<(), WorldError> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.memory().change(project, step, progress).await
+    }
+
+    async fn wait(
+        &self,
+        project: &ProjectName,
+        id: &ResourceId,
+        milestone: Milestone,
+    ) -> Result<(), WorldError> {
+        self.memory().wait(project, id, milestone).await
+    }
+}
+
+/// A foreign hand.
+type Loss = fn(&mut Observed);
+
+/// Everything that is taken away from a machine that is as it should be, one thing at a time.
+fn losses() -> Vec<(&'static str, Loss)> {
+    fn lose(observed: &mut Observed, kind: Kind, name: &str) {
+        observed.resources.remove(&ResourceId::new(kind, name));
+    }
+    fn unlink(observed: &mut Observed, name: &str) {
+        let host = observed.host.as_mut().unwrap();
+        host.links.retain(|link| link.name != name);
+    }
+    fn damage(observed: &mut Observed, kind: Kind, name: &str, what: &str) {
+        let found = observed.resources.get_mut(&ResourceId::new(kind, name));
+        found.unwrap().damage = vec![what.to_owned()];
+    }
+    vec![
+        ("the shim is deleted", |all| {
+            lose(all, Kind::Shim, "shim-lan");
+            unlink(all, "shim-lan");
+        }),
+        ("the shim's addresses are flushed", |all| {
+            damage(all, Kind::Shim, "shim-lan", "its addresses are gone");
+        }),
+        ("a route is flushed", |all| {
+            damage(all, Kind::Route, "shim-lan/lab-web-1", "the route is gone");
+        }),
+        ("the flag is cleared", |all| {
+            damage(all, Kind::Promiscuity, "eth0", "someone cleared the flag");
+            all.host.as_mut().unwrap().links[1].promiscuous_flag = false;
+        }),
+        ("translation is flushed", |all| {
+            damage(all, Kind::Lan, "office", "its address translation is gone");
+        }),
+        ("the VLAN link is deleted and takes its shim along", |all| {
+            lose(all, Kind::Link, "lab0.20");
+            lose(all, Kind::Shim, "shim-vlan");
+            unlink(all, "lab0.20");
+            unlink(all, "shim-vlan");
+        }),
+        ("the lan is taken down with all that stands on it", |all| {
+            lose(all, Kind::Lan, "office");
+            lose(all, Kind::Link, "lab0.20");
+            lose(all, Kind::Shim, "shim-vlan");
+            for name in ["lab0", "lab0.20", "shim-vlan"] {
+                unlink(all, name);
+            }
+        }),
+        ("the machine is started anew", |all| {
+            let links = ["lab0", "lab0.20", "shim-vlan", "shim-lan"];
+            links.iter().for_each(|name| unlink(all, name));
+            all.resources.clear();
+            all.host.as_mut().unwrap().links[1].promiscuous_flag = false;
+        }),
+    ]
+}
+
+/// Writes down what it hears.
+#[derive(Default)]
+struct Minutes(Mutex<Vec<String>>);
+
+impl Ear for Minutes {
+    fn hear(&self, said: &Said) {
+        self.0.lock().unwrap().push(said.to_string());
+    }
+}
+
+impl Minutes {
+    fn count(&self, part: &str) -> usize {
+        let lines = self.0.lock().unwrap();
+        lines.iter().filter(|line| line.contains(part)).count()
+    }
+}
+
+struct Rig {
+    _folder: tempfile::TempDir,
+    desk: Desk,
+    ear: Minutes,
+    news: UnboundedSender<News>,
+    heard: Option<UnboundedReceiver<News>>,
+}
+
+impl Rig {
+    fn new(wants: Vec<Spec>) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = Desk {
+            records: Records::new(folder.path()),
+            engine: ENGINE.to_owned(),
+            state: folder.path().to_owned(),
+            now: || "noon".to_owned(),
+            dry: false,
+        };
+        desk.records.settle(&lab(), ENGINE, wants).unwrap();
+        let (news, heard) = unbounded_channel();
+        Rig {
+            _folder: folder,
+            desk,
+            ear: Minutes::default(),
+            news,
+            heard: Some(heard),
+        }
+    }
+
+    /// Follows while `act` goes on.
+    async fn while_following(&mut self, world: &Outside, act: impl AsyncFnOnce(&Rig)) {
+        let heard = self.heard.take().unwrap();
+        let news = Box::pin(stream::unfold(heard, |mut heard| async {
+            heard.recv().await.map(|news| (news, heard))
+        }));
+        let rig = &*self;
+        tokio::select! {
+            ended = follow(world, &rig.desk, &rig.ear, news, stream::pending()) => panic!("{ended:?}"),
+            () = act(rig) => {}
+        }
+    }
+
+    fn tell(&self, news: News) {
+        self.news.send(news).unwrap();
+    }
+
+    fn file(&self, ending: &str) -> std::path::PathBuf {
+        let name = stack::apply::wanted::file_name(&lab(), ENGINE, ending);
+        self.desk.state.join(name)
+    }
+}
+
+/// Something comes true a moment later.
+async fn soon(what: &str, true_now: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !true_now() {
+        assert!(Instant::now() < end, "not so: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Long enough for what should not happen to have happened.
+async fn a_while() {
+    tokio::time::sleep(QUIET * 4).await;
+}
+
+#[tokio::test]
+async fn whatever_is_taken_away_comes_back_and_nothing_else_changes() {
+    let world = Outside::of(&bare());
+    let rig = Rig::new(wanted());
+    assert!(once(&world, &rig.desk, &rig.ear).await.unwrap());
+    let right = world.memory().snapshot();
+    assert_eq!(world.memory().everything().resources.len(), wanted().len());
+    for (what, take) in losses() {
+        world.meddle(take);
+        assert_ne!(world.memory().snapshot(), right, "{what}");
+        assert!(once(&world, &rig.desk, &rig.ear).await.unwrap(), "{what}");
+        let now = world.memory().snapshot();
+        assert_eq!(now, right, "{what}");
+    }
+    world.changes.store(0, Ordering::SeqCst);
+    assert!(once(&world, &rig.desk, &rig.ear).await.unwrap());
+    assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+    assert_eq!(
+        rig.ear
+            .count("lab: shim/shim-lan restored: it is not there"),
+        3
+    );
+}
+
+/// Projects in care, with one that has been looked at.
+fn care(now: Instant) -> Care {
+    let mut care = Care::default();
+    care.take([(lab(), wanted())].into(), now);
+    assert_eq!(care.due(now + QUIET).len(), 1);
+    let mut observed = bare();
+    let host = observed.host.as_mut().unwrap();
+    host.links.push(link(9, "shim-lan"));
+    care.looked(&lab(), &observed);
+    assert_eq!(care.ended(&lab(), &Outcome::Right, now), None);
+    care
+}
+
+#[test]
+fn a_burst_of_news_is_one_look_and_a_storm_is_one_a_second() {
+    let began = Instant::now();
+    let mut care = care(began);
+    assert_eq!(care.wake(), None, "nothing is polled");
+    let flushed = News::Host(Change::Route {
+        link: Some(9),
+        ours: true,
+        default: false,
+    });
+    let at = |millis: u64| began + Duration::from_millis(millis);
+    for millis in 0..20 {
+        care.hear(&flushed, at(millis));
+    }
+    assert_eq!(care.wake(), Some(at(19) + QUIET));
+    assert!(care.due(at(20)).is_empty());
+    assert_eq!(care.due(at(19) + QUIET).len(), 1);
+    assert_eq!(care.wake(), None);
+    let mut looks = 0;
+    let started = News::Started {
+        project: "lab".to_owned(),
+    };
+    for millis in (1_000..21_000).step_by(20) {
+        care.hear(&started, at(millis));
+        looks += care.due(at(millis)).len();
+    }
+    assert!((18..=20).contains(&looks), "{looks} looks in 20 s");
+    assert_eq!(LIMIT, Duration::from_secs(1));
+}
+
+#[test]
+fn what_concerns_nobody_wakes_nobody() {
+    let now = Instant::now();
+    let mut care = care(now);
+    let other = |ours, link| {
+        News::Host(Change::Route {
+            link: Some(link),
+            ours,
+            default: true,
+        })
+    };
+    let name = || "veth123".to_owned();
+    for news in [
+        News::Host(Change::Link {
+            index: 77,
+            name: name(),
+        }),
+        News::Host(Change::LinkGone {
+            index: 77,
+            name: name(),
+        }),
+        News::Host(Change::Address { link: 77 }),
+        other(true, 77),
+        // Its lan has no way out, so that the host's own is not its business.
+        other(false, 2),
+        News::Host(Change::Translation { table: name() }),
+        News::Started { project: name() },
+        News::Network { name: name() },
+        News::Released,
+    ] {
+        care.hear(&news, now);
+        assert_eq!(care.wake(), None, "{news:?}");
+    }
+    for news in [
+        News::Host(Change::Address { link: 9 }),
+        News::Host(Change::Link {
+            index: 5,
+            name: "eth0".to_owned(),
+        }),
+        News::Network {
+            name: "lan".to_owned(),
+        },
+        News::Names,
+        News::Everything,
+    ] {
+        care.hear(&news, now);
+        assert_eq!(care.due(now + QUIET).len(), 1, "{news:?}");
+    }
+}
+
+#[test]
+fn what_fails_is_tried_again_with_growing_pauses() {
+    let mut now = Instant::now();
+    let mut care = care(now);
+    let mut pauses = Vec::new();
+    for _ in 0..10 {
+        let (pause, _) = care.ended(&lab(), &Outcome::Failed, now).unwrap();
+        pauses.push(pause.as_secs());
+        care.hear(&News::Everything, now);
+        assert_eq!(care.wake(), Some(now + pause), "news does not shorten it");
+        now += pause;
+        assert_eq!(care.due(now).len(), 1);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+    care.ended(&lab(), &Outcome::Right, now);
+    assert_eq!(care.wake(), None);
+    let again = care.ended(&lab(), &Outcome::Failed, now);
+    assert_eq!(again, Some((Duration::from_secs(1), None)));
+}
+
+#[test]
+fn a_rival_is_not_fought_without_end_and_restarts_are_no_rival() {
+    let mut now = Instant::now();
+    let end = now + Duration::from_secs(600);
+    let mut care = care(now);
+    let shim = ResourceId::new(Kind::Shim, "shim-lan");
+    let mut restored = 0;
+    while now < end {
+        restored += 1;
+        care.ended(&lab(), &Outcome::Restored(vec![shim.clone()]), now);
+        now = care.wake().unwrap();
+        assert_eq!(care.due(now).len(), 1);
+    }
+    assert!((8..30).contains(&restored), "{restored} times in 10 min");
+    let route = ResourceId::new(Kind::Route, "shim-lan/lab-web-1");
+    for _ in 0..100 {
+        let pause = care.ended(&lab(), &Outcome::Restored(vec![route.clone()]), now);
+        assert_eq!(pause, None);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_stand_yet_is_waited_for() {
+    let mut lacking = bare();
+    lacking.host.as_mut().unwrap().links.pop();
+    let world = Outside::of(&lacking);
+    let mut rig = Rig::new(wanted());
+    rig.while_following(&world, async |rig| {
+        soon("the other shim stands", || {
+            world.has(Kind::Shim, "shim-vlan")
+        })
+        .await;
+        a_while().await;
+        assert_eq!(
+            rig.ear
+                .count("lab: shim/shim-lan waits for the link `eth0`"),
+            1
+        );
+        assert!(!world.has(Kind::Shim, "shim-lan"));
+        world.meddle(|all| all.host.as_mut().unwrap().links.push(link(7, "eth0")));
+        rig.tell(News::Host(Change::Link {
+            index: 7,
+            name: "eth0".to_owned(),
+        }));
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+        a_while().await;
+        for spec in wanted() {
+            let id = spec.id();
+            assert!(world.has(id.kind, &id.name), "{id}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_route_follows_its_container_and_a_container_is_never_touched() {
+    let mut stopped = bare();
+    stopped.containers[0].state = ContainerState::Exited;
+    let world = Outside::of(&stopped);
+    let mut rig = Rig::new(wanted());
+    rig.while_following(&world, async |rig| {
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+        assert!(!world.has(Kind::Route, "shim-lan/lab-web-1"));
+        world.meddle(|all| all.containers[0].state = ContainerState::Running);
+        rig.tell(News::Started {
+            project: "lab".to_owned(),
+        });
+        soon("the route stands", || {
+            world.has(Kind::Route, "shim-lan/lab-web-1")
+        })
+        .await;
+        assert_eq!(world.memory().everything().containers, bare().containers);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_whose_parent_went_is_told_and_left() {
+    let world = Outside::of(&bare());
+    let mut rig = Rig::new(wanted());
+    rig.while_following(&world, async |rig| {
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+        a_while().await;
+        let gone = |name: &str| {
+            News::Host(Change::LinkGone {
+                index: 2,
+                name: name.to_owned(),
+            })
+        };
+        world.meddle(|all| {
+            all.resources.clear();
+            all.host.as_mut().unwrap().links.truncate(1);
+        });
+        rig.tell(gone("shim-lan"));
+        rig.tell(gone("eth0"));
+        soon("the shim waits", || {
+            rig.ear.count("waits for the link `eth0`") > 0
+        })
+        .await;
+        world.meddle(|all| all.host.as_mut().unwrap().links.push(link(9, "eth0")));
+        rig.tell(News::Host(Change::Link {
+            index: 9,
+            name: "eth0".to_owned(),
+        }));
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+        let said = "lab: container lab-web-1 lost its link when `eth0` went away: restart it";
+        assert_eq!(rig.ear.count(said), 1);
+        assert_eq!(world.memory().everything().containers, bare().containers);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_under_way_is_not_disturbed() {
+    let world = Outside::of(&bare());
+    let mut rig = Rig::new(wanted());
+    let up = Holder {
+        pid: 1,
+        command: "up".to_owned(),
+        since: "noon".to_owned(),
+    };
+    let lock = Lock::take(&rig.file("lock"), &up, Patience::None, |_| ()).await;
+    rig.while_following(&world, async |rig| {
+        soon("it is said", || {
+            rig.ear.count("another run works on it") == 1
+        })
+        .await;
+        assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+        a_while().await;
+        let looks = world.looks();
+        rig.tell(News::Everything);
+        a_while().await;
+        assert_eq!(world.looks(), looks, "it waits for the lock");
+        drop(lock);
+        rig.tell(News::Released);
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_is_left_to_the_next_one() {
+    let world = Outside::of(&bare());
+    let mut rig = Rig::new(wanted());
+    std::fs::write(rig.file("journal"), "").unwrap();
+    rig.while_following(&world, async |rig| {
+        soon("it is said", || rig.ear.count("a run was cut off") == 1).await;
+        a_while().await;
+        assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+        assert!(!rig.file("lock").exists());
+        std::fs::remove_file(rig.file("journal")).unwrap();
+        rig.tell(News::Released);
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+    })
+    .await;
+    // What is wanted is not certain while a run has not said how it ended.
+    let world = Outside::of(&bare());
+    let rig = Rig::new(Vec::new());
+    rig.desk.records.begin(&lab(), ENGINE, &wanted()).unwrap();
+    assert!(!once(&world, &rig.desk, &rig.ear).await.unwrap());
+    assert_eq!(rig.ear.count("not certain what is wanted"), 1);
+    assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_was_taken_down_stays_down() {
+    let world = Outside::of(&bare());
+    let mut rig = Rig::new(wanted());
+    rig.while_following(&world, async |rig| {
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+        a_while().await;
+        rig.desk.records.remove(&lab(), ENGINE).unwrap();
+        rig.tell(News::Records);
+        world.meddle(|all| *all = bare());
+        rig.tell(News::Everything);
+        a_while().await;
+        assert!(!world.has(Kind::Shim, "shim-lan"));
+        // And what is brought up while it follows is in its care.
+        rig.desk.records.settle(&lab(), ENGINE, wanted()).unwrap();
+        rig.tell(News::Records);
+        soon("shim-lan stands", || world.has(Kind::Shim, "shim-lan")).await;
+    })
+    .await;
+    // Another engine's project of the same name is not this one's.
+    let world = Outside::of(&bare());
+    let rig = Rig::new(Vec::new());
+    let other = "unix:///other.sock";
+    rig.desk.records.settle(&lab(), other, wanted()).unwrap();
+    assert!(once(&world, &rig.desk, &rig.ear).await.unwrap());
+    assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+}
