@@ -37,8 +37,10 @@ pub struct Patience {
     /// The longest that one question may take. Three ARP questions take three seconds; whether they are being asked in
     /// vain is read from the neighbour table before that.
     pub whole: Duration,
-    /// Namespaces entered at once.
-    pub places: usize,
+    /// Addresses asked at once, all namespaces together. The kernel keeps at most 1,024 neighbours of all namespaces
+    /// (`net.ipv4.neigh.default.gc_thresh3`) and throws packets away beyond (measured: 50 containers that all ask each
+    /// other at once).
+    pub neighbours: u32,
     /// Questions at once in each.
     pub questions: usize,
 }
@@ -47,7 +49,7 @@ impl Default for Patience {
     fn default() -> Patience {
         Patience {
             whole: Duration::from_millis(2600),
-            places: 64,
+            neighbours: 700,
             questions: 200,
         }
     }
@@ -86,7 +88,9 @@ pub async fn probe(
             meant: meant(scene, question),
         });
     }
-    let gate = Arc::new(Semaphore::new(patience.places));
+    let gate = Arc::new(Semaphore::new(
+        usize::try_from(patience.neighbours).unwrap_or(usize::MAX),
+    ));
     let mut tasks = Vec::new();
     for (viewpoint, jobs) in jobs {
         let Some(place) = places.get(viewpoint).cloned() else {
@@ -98,7 +102,13 @@ pub async fn probe(
             .unwrap_or_default();
         let gate = Arc::clone(&gate);
         tasks.push(tokio::spawn(async move {
-            let _turn = gate.acquire().await;
+            let asked: BTreeSet<&Target> = jobs
+                .iter()
+                .map(|job| &job.question.to)
+                .filter(|to| matches!(to, Target::Address(_)))
+                .collect();
+            let weight = u32::try_from(asked.len()).unwrap_or(u32::MAX);
+            let _turn = gate.acquire_many(weight.min(patience.neighbours)).await;
             let numbers: Vec<usize> = jobs.iter().map(|job| job.number).collect();
             let namespace = place.namespace.clone();
             let answers = namespace
