@@ -21,7 +21,7 @@ use crate::file;
 use crate::file::Reading;
 use crate::file::active::{Dependencies, Selection};
 use crate::file::files::Disk;
-use crate::file::request::{Request, Resources, Text};
+use crate::file::request::{Contents, Request, Resources, Text};
 use crate::model::name::ProjectName;
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
@@ -168,8 +168,10 @@ impl Context {
                 services: None,
             });
         }
-        let Opened { stack, .. } = self.open(&[], Dependencies::Included)?;
-        Ok(stack.target())
+        // Looking at a project or taking it down needs no secret.
+        let mut request = self.request(&[], Dependencies::Included)?;
+        request.contents = Contents::Dispensable;
+        Ok(self.opened(&request)?.stack.target())
     }
 
     /// Connects to the engine that the flags and the environment name.

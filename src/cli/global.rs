@@ -1,6 +1,6 @@
 //! The flags before the command: which files, which project, which engine, and how to talk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -115,6 +115,16 @@ pub enum When {
 }
 
 impl Global {
+    /// The folder of the stack as far as the flags tell: `--project-directory`, else that of the first `-f`, else here.
+    pub fn folder(&self, here: &Path) -> PathBuf {
+        let first = self.files.iter().find(|file| *file != Path::new("-"));
+        let folder = self
+            .project_directory
+            .as_deref()
+            .or_else(|| first.and_then(|file| file.parent()));
+        here.join(folder.unwrap_or(Path::new("")))
+    }
+
     /// Adds what the environment says where no flag does. Files, profiles and the project's name are not here: the
     /// reader takes them from the environment and from `.env`.
     pub fn fill(&mut self, settings: &Settings) -> Result<(), Failure> {

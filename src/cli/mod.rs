@@ -213,11 +213,7 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
         _ => {}
     }
     let here = std::env::current_dir()?;
-    let folder = global
-        .project_directory
-        .as_ref()
-        .map_or(here.clone(), |folder| here.join(folder));
-    settings.fill_from_files(&global.env_files, &folder);
+    settings.fill_from_files(&global.env_files, &here, &global.folder(&here));
     global.fill(&settings)?;
     let private = enter_private_engine(&mut global, &settings)?;
     let context = Context::new(global, settings, private, clock)?;

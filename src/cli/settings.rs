@@ -29,11 +29,9 @@ impl Settings {
     }
 
     /// Takes over what files of variables say of our settings, where the environment says nothing: `--env-file`, else
-    /// `COMPOSE_ENV_FILES`, else `.env` in this folder. What is wrong with such a file is told by the reader.
-    pub fn fill_from_files(&mut self, named: &[PathBuf], folder: &Path) {
-        if self.is_on("DISABLE_ENV_FILE") {
-            return;
-        }
+    /// `COMPOSE_ENV_FILES`, else `.env` in the folder of the stack. Which files these are is not taken from them. What is
+    /// wrong with such a file is told by the reader.
+    pub fn fill_from_files(&mut self, named: &[PathBuf], here: &Path, folder: &Path) {
         let mut paths: Vec<PathBuf> = named.to_vec();
         if paths.is_empty() {
             paths = self
@@ -42,8 +40,8 @@ impl Settings {
                 .map(PathBuf::from)
                 .collect();
         }
-        if paths.is_empty() {
-            paths.push(PathBuf::from(".env"));
+        if paths.is_empty() && !self.is_on("DISABLE_ENV_FILE") {
+            paths.push(folder.join(".env"));
         }
         let mut environment = Environment::default();
         for (name, value) in &self.variables {
@@ -52,7 +50,7 @@ impl Settings {
         let mut sources = Sources::default();
         let (mut found, mut unheard) = (Assignments::default(), Diagnostics::default());
         for path in paths {
-            let path = folder.join(path);
+            let path = here.join(path);
             let Ok(text) = std::fs::read_to_string(&path) else {
                 continue;
             };
@@ -61,7 +59,10 @@ impl Settings {
             dotenv::parse(&sources, source, &environment, &mut found, &mut unheard);
         }
         for (name, variable) in found.iter() {
-            if name.starts_with("COMPOSE_") || name.starts_with("STACK_") {
+            let setting = name
+                .strip_prefix("COMPOSE_")
+                .or_else(|| name.strip_prefix("STACK_"));
+            if setting.is_some_and(|setting| !matches!(setting, "ENV_FILES" | "DISABLE_ENV_FILE")) {
                 self.variables
                     .entry(name.to_string())
                     .or_insert_with(|| variable.value.to_string());
@@ -116,6 +117,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::Settings;
 
     fn settings(variables: &[(&str, &str)]) -> Settings {
@@ -143,12 +146,19 @@ mod tests {
     #[test]
     fn a_file_of_variables_fills_only_what_the_environment_leaves() {
         let folder = tempfile::tempdir().unwrap();
-        let text = "COMPOSE_ANSI=never\nCOMPOSE_PROFILES=file\nPATH=/nowhere\n";
+        let text = "COMPOSE_ANSI=never\nCOMPOSE_PROFILES=file\nPATH=/nowhere\nCOMPOSE_ENV_FILES=x\nSTACK_FILE=a.yaml\n";
         std::fs::write(folder.path().join(".env"), text).unwrap();
         let mut some = settings(&[("COMPOSE_PROFILES", "environment")]);
-        some.fill_from_files(&[], folder.path());
+        some.fill_from_files(&[], Path::new("/"), folder.path());
         assert_eq!(some.get("ANSI"), Some("never"));
         assert_eq!(some.get("PROFILES"), Some("environment"));
+        assert_eq!(some.get("FILE"), Some("a.yaml"));
+        assert_eq!(some.get("ENV_FILES"), None);
         assert_eq!(some.variable("PATH"), None);
+        let mut off = settings(&[("COMPOSE_DISABLE_ENV_FILE", "true")]);
+        off.fill_from_files(&[], folder.path(), folder.path());
+        assert_eq!(off.get("ANSI"), None);
+        off.fill_from_files(&[PathBuf::from(".env")], folder.path(), Path::new("/"));
+        assert_eq!(off.get("ANSI"), Some("never"));
     }
 }

@@ -1,6 +1,8 @@
 //! What holds where the file says nothing, where Compose writes it into the canonical form; and the last short
 //! spellings, which need more than one value to be seen.
 
+use std::collections::HashSet;
+
 use crate::file::merge::listed;
 use crate::file::tree::{Mapping, Node, Value};
 
@@ -16,9 +18,12 @@ fn service(node: &mut Node) {
     let Some(service) = node.as_mapping_mut() else {
         return;
     };
+    // An empty `deploy:` says nothing.
+    service.retain(|entry| !(matches!(&*entry.key, "deploy" | "develop") && entry.node.is_null()));
     for entry in service.iter_mut() {
         let node = &mut entry.node;
         match &*entry.key {
+            "dns" | "dns_search" => once(node),
             "build" => {
                 missing(node, "context", |span| Node::text(".", span));
                 attestations(node);
@@ -82,6 +87,17 @@ fn items(node: &mut Node, mut act: impl FnMut(&mut Node)) {
         .into_iter()
         .flatten()
         .for_each(&mut act);
+}
+
+/// Leaves out texts of a list that are there already.
+fn once(node: &mut Node) {
+    let mut seen = HashSet::new();
+    if let Some(items) = node.as_sequence_mut() {
+        items.retain(|item| {
+            item.as_text()
+                .is_none_or(|text| seen.insert(text.to_owned()))
+        });
+    }
 }
 
 fn attestations(build: &mut Node) {

@@ -12,6 +12,7 @@ use crate::file::grammar::service::SERVICE;
 use crate::file::load::{Loader, Paths, TOP};
 use crate::file::merge;
 use crate::file::paths;
+use crate::file::remote;
 use crate::file::shape;
 use crate::file::tree::{Mark, Node, Path, Value};
 use crate::file::value;
@@ -293,6 +294,10 @@ impl Resolver<'_, '_> {
     }
 
     fn open(&mut self, place: &Place, file: &str, span: Span) -> Option<usize> {
+        if let Some(refusal) = remote::refusal(file, span) {
+            self.loader.told.push(refusal);
+            return None;
+        }
         let book = self.books.get(place.0)?;
         let folder = book.folder.as_ref().unwrap_or(&book.directory);
         let path = self.loader.base(folder).path(file);

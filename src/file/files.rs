@@ -1,7 +1,7 @@
 //! Where texts come from: the disk, or memory in tests. The reader asks nothing else of the outside.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Reading files by absolute path.
@@ -25,14 +25,18 @@ const LARGEST: u64 = 256 << 20;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let length = std::fs::metadata(path)?.len();
-        if length > LARGEST {
+        // A pipe or a device has no length beforehand, so the limit is on what is read.
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?
+            .take(LARGEST + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 "the file is larger than 256 MiB",
             ));
         }
-        std::fs::read(path)
+        Ok(bytes)
     }
 
     fn is_file(&self, path: &Path) -> bool {

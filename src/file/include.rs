@@ -9,6 +9,7 @@ use crate::file::grammar::top::INCLUDE;
 use crate::file::grammar::{Kind, ShortForm, Unique};
 use crate::file::load::{Input, Loader, TOP};
 use crate::file::merge;
+use crate::file::remote;
 use crate::file::shape;
 use crate::file::tree::{Mapping, Node, Path};
 use crate::source::{Arrival, Origin, Span};
@@ -39,6 +40,9 @@ pub fn apply(
     else {
         return;
     };
+    if node.is_null() {
+        return;
+    }
     let root = Path::ROOT;
     let path = root.key("include");
     let Some(list) = shape::canonical(
@@ -100,15 +104,12 @@ fn one(
         );
         return None;
     };
-    if is_remote(&first) {
-        loader.told.push(
-            Diagnostic::error(
-                "remote-include",
-                format!("`{first}` is a remote reference, and only files can be included"),
-            )
-            .at(first_span)
-            .hint("fetch it, and include the file"),
-        );
+    let refusals: Vec<Diagnostic> = paths
+        .iter()
+        .filter_map(|(path, span)| remote::refusal(path, *span))
+        .collect();
+    if !refusals.is_empty() {
+        refusals.into_iter().for_each(|one| loader.told.push(one));
         return None;
     }
     let first_path = base.path(&first);
@@ -178,10 +179,6 @@ fn env_file(
     if let Some(source) = loader.text(path, origin) {
         dotenv::parse(&loader.sources, source, environment, into, &mut loader.told);
     }
-}
-
-fn is_remote(path: &str) -> bool {
-    path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/")
 }
 
 /// Joins the resources of two included models. The same resource may come twice, as when two files include a third.

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -89,7 +90,7 @@ impl Loader<'_> {
                 return None;
             }
         };
-        match String::from_utf8(bytes) {
+        match decoded(bytes) {
             Ok(text) => {
                 let name = self.shown(path);
                 Some(
@@ -105,12 +106,15 @@ impl Loader<'_> {
                     .sources
                     .add(name, Some(path.to_owned()), Arc::from(text), origin);
                 let start = valid as u32;
+                let place = Span {
+                    source,
+                    start,
+                    end: start + 1,
+                };
                 self.told.push(
-                    Diagnostic::error("not-utf8", "a stack file must be UTF-8 text").at(Span {
-                        source,
-                        start,
-                        end: start + 1,
-                    }),
+                    Diagnostic::error("not-utf8", "a stack file must be UTF-8 text")
+                        .at(place)
+                        .hint("save it as UTF-8; `iconv -f latin1 -t utf-8` turns the usual older encoding into it"),
                 );
                 None
             }
@@ -215,6 +219,21 @@ impl Loader<'_> {
         }
         Some(root)
     }
+}
+
+/// The text of a file: UTF-8, or UTF-16 that says so with its byte order mark, which YAML allows too.
+fn decoded(bytes: Vec<u8>) -> Result<String, FromUtf8Error> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.get(..2) {
+        Some([0xff, 0xfe]) => u16::from_le_bytes,
+        Some([0xfe, 0xff]) => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes),
+    };
+    let units = bytes
+        .chunks_exact(2)
+        .skip(1)
+        .filter_map(|pair| Some(unit(pair.try_into().ok()?)));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    text.or_else(|_| String::from_utf8(bytes))
 }
 
 fn obsolete_version(document: &mut Node, told: &mut Diagnostics) {

@@ -25,6 +25,8 @@ pub mod merge;
 pub mod normal;
 pub mod notes;
 pub mod paths;
+pub mod reference;
+pub mod remote;
 pub mod render;
 pub mod request;
 pub mod resolve;
@@ -97,7 +99,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
     let inputs = inputs(&mut loader, request, &environment);
     let directory = project_directory(request, &inputs);
     loader.project = directory.clone();
-    if environment_files.is_empty() && directory != request.here {
+    if environment_files.is_empty() && directory != request.folder() {
         default_env_file(&mut loader, &directory, &mut environment);
     }
     let project = project_name(&mut loader, request, &inputs, &directory, &environment);
@@ -141,7 +143,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         && request.form == Form::Normal
         && request.variables == Variables::FilledIn
     {
-        stack = bind::stack(&document, &environment, &mut loader.told);
+        stack = bind::stack(&document, &environment, request.contents, &mut loader.told);
     }
     if let Some(stack) = &stack {
         cross::check(stack, &document, &mut loader.told);
@@ -230,11 +232,7 @@ fn environment_files(
         named = list.split(',').map(PathBuf::from).collect();
     }
     if named.is_empty() {
-        let start = request
-            .project_directory
-            .as_ref()
-            .map_or(request.here.clone(), |folder| request.here.join(folder));
-        default_env_file(loader, &start, environment);
+        default_env_file(loader, &request.folder(), environment);
         return Vec::new();
     }
     let mut below = Assignments::default();
@@ -306,11 +304,7 @@ fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> 
             .collect();
     }
     if texts.is_empty() {
-        let start = request
-            .project_directory
-            .as_ref()
-            .map_or(request.here.clone(), |folder| request.here.join(folder));
-        let found = discover::files(&start, loader.files);
+        let found = discover::files(&request.folder(), loader.files);
         for warning in found.warnings {
             loader
                 .told

@@ -2,11 +2,12 @@
 //! or behind [`crate::file::files::Files`], so that the same request always gives the same reading.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::file::active::Selection;
 use crate::file::load::Paths;
 use crate::file::shape::Variables;
+use crate::file::short::clean;
 
 /// A text to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,15 @@ pub enum EnvFiles {
     Kept,
 }
 
+/// Whether the content of configs and secrets must be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// Containers may be made: what is missing is an error.
+    Needed,
+    /// The stack is only looked at or taken down: what is missing is a warning.
+    Dispensable,
+}
+
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -69,6 +79,7 @@ pub struct Request {
     pub form: Form,
     pub consistency: Check,
     pub env_files: EnvFiles,
+    pub contents: Contents,
 }
 
 impl Request {
@@ -88,7 +99,20 @@ impl Request {
             form: Form::Normal,
             consistency: Check::Full,
             env_files: EnvFiles::FoldedIn,
+            contents: Contents::Needed,
         }
+    }
+
+    /// The folder that the command line means: `--project-directory`, else that of the first `-f`, else the working
+    /// directory. The default `.env` is looked for there.
+    pub fn folder(&self) -> PathBuf {
+        let first = self.files.iter().find_map(|text| match text {
+            Text::File(path) => Some(path.parent().unwrap_or(path)),
+            Text::Inline(_) => None,
+        });
+        let folder = self.project_directory.as_deref().or(first);
+        let folder = self.here.join(folder.unwrap_or(Path::new("")));
+        PathBuf::from(clean(&folder.to_string_lossy()))
     }
 
     /// Adds a file (`-f`).

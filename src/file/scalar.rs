@@ -85,7 +85,7 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// A float as Compose prints it in a text: the shortest digits that give it back, with an exponent below 1e-4 and from
-/// 1e21 on (the `%v` of Go).
+/// 1e6 on (the `%v` of Go).
 pub fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -94,7 +94,7 @@ pub fn float_text(value: f64) -> String {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = value.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
         let text = format!("{value:e}");
         let Some((mantissa, exponent)) = text.split_once('e') else {
             return text;
@@ -141,6 +141,9 @@ mod tests {
             ("1_000", "int 1000"),
             ("1.10", "float 1.1"),
             ("1e3", "float 1000"),
+            ("999999.5", "float 999999.5"),
+            ("1000000.0", "float 1e+06"),
+            ("123456789.5", "float 1.234567895e+08"),
             ("1e30", "float 1e+30"),
             ("1.2.3", "text 1.2.3"),
             ("-", "text -"),

@@ -212,7 +212,7 @@ fn kind(of: &Kind, definitions: &mut Map<String, Json>) -> Json {
             ])
         }
         Kind::Ssh => any_of([
-            json!({"type": "object"}),
+            json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}),
             json!({"type": "array", "items": {"type": "string", "pattern": "^default$|=|\\$"}}),
         ]),
         Kind::Ulimit => {
@@ -230,7 +230,7 @@ fn kind(of: &Kind, definitions: &mut Map<String, Json>) -> Json {
         }
         Kind::External => any_of([
             boolean(),
-            json!({"type": "object", "properties": {"name": {"type": "string"}}}),
+            json!({"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": false}),
         ]),
         Kind::Mapping(inner) => {
             json!({"type": "object", "additionalProperties": kind(inner, definitions)})

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::bind::field::{pairs, text, yes};
 use crate::file::document::{Document, joined};
 use crate::file::environment::Environment;
+use crate::file::request::Contents;
 use crate::file::tree::Entry;
 use crate::model::name::{ServiceName, VolumeName};
 use crate::model::stack::Stack;
@@ -25,6 +26,7 @@ use crate::model::volume::Volume;
 pub struct Binder<'a> {
     pub document: &'a Document,
     pub environment: &'a Environment,
+    pub contents: Contents,
     pub told: &'a mut Diagnostics,
 }
 
@@ -32,12 +34,14 @@ pub struct Binder<'a> {
 pub fn stack(
     document: &Document,
     environment: &Environment,
+    contents: Contents,
     told: &mut Diagnostics,
 ) -> Option<Stack> {
     let project = document.project.parse().ok()?;
     let mut binder = Binder {
         document,
         environment,
+        contents,
         told,
     };
     let lans = binder.lans();

@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::file::bind::Binder;
 use crate::file::bind::field::{items, number, text, yes};
+use crate::file::request::Contents;
 use crate::file::tree::Node;
 use crate::model::container::{InlineFile, Mount, MountSource};
 
@@ -140,8 +141,7 @@ impl Binder<'_> {
                             let place = resource
                                 .get("environment")
                                 .map_or(item.span, |node| node.span);
-                            let diagnostic =
-                                Diagnostic::error("missing-variable", message).at(place);
+                            let diagnostic = self.missing("missing-variable", message).at(place);
                             self.tell(diagnostic.hint(format!("set {variable}")), &path);
                             continue;
                         }
@@ -149,11 +149,11 @@ impl Binder<'_> {
                     (None, Some(content)) => content,
                     (None, None) if yes(resource, "external") => {
                         let message = format!("unsupported external {one} {source}");
-                        let diagnostic = Diagnostic::error("external-file", message)
-                            .at(item.span)
-                            .hint(format!(
+                        let diagnostic = self.missing("external-file", message).at(item.span).hint(
+                            format!(
                                 "only a swarm has external {kind}; use `file:` or `environment:`"
-                            ));
+                            ),
+                        );
                         self.tell(diagnostic, &path);
                         continue;
                     }
@@ -168,6 +168,14 @@ impl Binder<'_> {
                     mode: item.get("mode").and_then(mode_bits),
                 });
             }
+        }
+    }
+
+    /// Tells that a content is missing: a mistake where containers may be made of it.
+    fn missing(&self, code: &'static str, message: String) -> Diagnostic {
+        match self.contents {
+            Contents::Needed => Diagnostic::error(code, message),
+            Contents::Dispensable => Diagnostic::warning(code, message),
         }
     }
 

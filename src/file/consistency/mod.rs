@@ -9,8 +9,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::active::Inactive;
+use crate::file::reference;
 use crate::file::tree::{Entry, Mapping, Node};
 use crate::source::Span;
+
+/// How many containers a service may have: a bridge of the kernel takes 1,023 links, and an engine a few thousand.
+const MOST_REPLICAS: i64 = 10_000;
 
 /// Tells all disagreements of a normal document.
 pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
@@ -37,7 +41,7 @@ pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
         checker.service(entry);
     }
     checker.container_names();
-    checker.secrets();
+    checker.contents();
     cycle::tell(services, checker.told);
 }
 
@@ -99,6 +103,7 @@ impl Checker<'_> {
                     ),
             );
         }
+        self.image(name, service);
         self.build(name, service);
         self.networks(name, service);
         self.dependencies(name, service);
@@ -106,10 +111,10 @@ impl Checker<'_> {
         self.scale(name, service);
         self.resources(name, service);
         self.mounts(name, service);
-        if let Some(port) = items(service, "ports")
-            .iter()
-            .find(|port| port.get("target").is_none())
-        {
+        if let Some(port) = items(service, "ports").iter().find(|port| {
+            port.get("target")
+                .is_none_or(|target| target.as_integer() == Some(0))
+        }) {
             let diagnostic = Diagnostic::error(
                 "missing-key",
                 format!("service \"{name}\": a port is missing a target port"),
@@ -133,6 +138,24 @@ impl Checker<'_> {
                     Diagnostic::error("missing-key", message).at(watch.span),
                 );
             }
+        }
+    }
+
+    fn image(&mut self, name: &str, service: &Node) {
+        let Some(image) = service.get("image") else {
+            return;
+        };
+        let written = image.as_text().unwrap_or_default();
+        // A variable that is missing was told; what it leaves is no reference, and no news.
+        if written.is_empty() || self.mistaken.contains(name) {
+            return;
+        }
+        if let Some(mistake) = reference::mistake(written) {
+            let message = format!("services.{name}.image: invalid reference format: {mistake}");
+            let diagnostic = Diagnostic::error("bad-image", message)
+                .at(image.span)
+                .hint("write [HOST[:PORT]/]NAME[:TAG], such as nginx:1.27");
+            self.tell(name, "image", diagnostic);
         }
     }
 
@@ -229,6 +252,16 @@ impl Checker<'_> {
             self.tell(name, "scale", diagnostic);
         }
         let count = scale.or(replicas);
+        if let Some(count) = count
+            && let Some(number) = count.as_integer().filter(|number| *number > MOST_REPLICAS)
+        {
+            let message =
+                format!("services.{name}: {number} containers are more than one engine can hold");
+            let diagnostic = Diagnostic::error("out-of-range", message)
+                .at(count.span)
+                .hint(format!("ask for {MOST_REPLICAS} at most"));
+            self.tell(name, "scale", diagnostic);
+        }
         if let (Some(fixed), Some(count)) = (service.get("container_name"), count)
             && count.as_integer().is_some_and(|count| count > 1)
         {
@@ -287,34 +320,36 @@ impl Checker<'_> {
 
     fn mounts(&mut self, name: &str, service: &Node) {
         let mut there: HashMap<String, Span> = HashMap::new();
-        let tmpfs = items(service, "tmpfs")
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| {
-                let path = item.as_text()?.split(':').next()?;
-                Some((format!("tmpfs[{index}]"), path.to_owned(), item.span))
-            });
-        let volumes = items(service, "volumes")
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| {
-                let target = item.get("target")?;
-                Some((
-                    format!("volumes[{index}]"),
-                    target.as_text()?.to_owned(),
-                    target.span,
-                ))
-            });
-        for (key, path, span) in tmpfs.chain(volumes) {
-            match there.get(&path) {
-                Some(first) => {
-                    let message = format!("services.{name}.{key}: target {path} already mounted");
-                    let diagnostic = Diagnostic::error("duplicate-mount", message)
-                        .at(span)
-                        .also(*first, "already mounted here");
-                    self.tell(name, &key, diagnostic);
-                }
-                None => drop(there.insert(path, span)),
+        let mut written_before: HashSet<&str> = HashSet::new();
+        for (index, item) in items(service, "tmpfs").iter().enumerate() {
+            let written = item.as_text().unwrap_or_default();
+            let path = written.split(':').next().unwrap_or_default();
+            let first = there.insert(path.to_owned(), item.span);
+            // The same text twice is one mount, as in the engine.
+            if written_before.insert(written)
+                && let Some(first) = first
+            {
+                let message = format!(
+                    "services.{name}.tmpfs[{index}]: target {path} already mounted, and the later one counts"
+                );
+                let diagnostic = Diagnostic::warning("duplicate-mount", message)
+                    .at(item.span)
+                    .also(first, "already mounted here");
+                self.tell(name, &format!("tmpfs[{index}]"), diagnostic);
+            }
+        }
+        for (index, item) in items(service, "volumes").iter().enumerate() {
+            let Some(target) = item.get("target") else {
+                continue;
+            };
+            let path = target.as_text().unwrap_or_default();
+            if let Some(first) = there.insert(path.to_owned(), target.span) {
+                let key = format!("volumes[{index}]");
+                let message = format!("services.{name}.{key}: target {path} already mounted");
+                let diagnostic = Diagnostic::error("duplicate-mount", message)
+                    .at(target.span)
+                    .also(first, "already mounted here");
+                self.tell(name, &key, diagnostic);
             }
         }
     }

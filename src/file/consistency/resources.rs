@@ -1,9 +1,9 @@
-//! Names that are used twice, secrets without content, and what someone else makes and this file describes all the same.
+//! Names that are used twice, configs and secrets without content, and what someone else makes and this file describes all the same.
 
 use std::collections::HashMap;
 
 use crate::diagnostic::Diagnostic;
-use crate::file::consistency::{Checker, entries, key_span, text};
+use crate::file::consistency::{Checker, entries, key_span};
 use crate::file::tree::{Entry, Node};
 use crate::file::value;
 use crate::source::Span;
@@ -41,28 +41,51 @@ impl Checker<'_> {
         }
     }
 
-    pub fn secrets(&mut self) {
-        for entry in entries(self.root, "secrets") {
-            let secret = &entry.node;
-            let external = secret.get("external").and_then(Node::as_bool) == Some(true);
-            if !external && text(secret, "file").is_none() && text(secret, "environment").is_none()
-            {
-                let message = format!(
-                    "secret \"{}\" must declare either `file` or `environment`",
-                    entry.key
-                );
-                self.told.push(
-                    Diagnostic::error("no-content", message)
-                        .at(entry.key_span)
-                        .path(format!("secrets.{}", entry.key)),
-                );
+    /// What configs and secrets hold comes from one place.
+    pub fn contents(&mut self) {
+        for (kind, ways) in [
+            ("secrets", &["file", "environment"][..]),
+            ("configs", &["file", "environment", "content"][..]),
+        ] {
+            for entry in entries(self.root, kind) {
+                if entry.node.get("external").and_then(Node::as_bool) != Some(true) {
+                    self.content(kind, ways, entry);
+                }
             }
         }
-        for kind in ["networks", "volumes"] {
+        for kind in ["networks", "volumes", "configs", "secrets"] {
             for entry in entries(self.root, kind) {
                 self.external(kind, entry);
             }
         }
+    }
+
+    fn content(&mut self, kind: &str, ways: &[&str], entry: &Entry) {
+        let listed = ways.join("|");
+        let mut given = ways
+            .iter()
+            .filter(|way| entry.node.get(way).is_some_and(|node| !node.is_null()));
+        let diagnostic = match (given.next(), given.next()) {
+            (Some(_), None) => return,
+            (Some(first), Some(second)) => {
+                let message = format!(
+                    "{kind}.{}: {listed} attributes are mutually exclusive",
+                    entry.key
+                );
+                Diagnostic::error("excludes", message)
+                    .at(key_span(&entry.node, second))
+                    .also(key_span(&entry.node, first), "the other one")
+                    .hint("keep one of the two")
+            }
+            (None, _) => {
+                let message = format!("{kind}.{}: one of {listed} must be set", entry.key);
+                Diagnostic::error("no-content", message)
+                    .at(entry.key_span)
+                    .hint("say where its content comes from, or write `external: true`")
+            }
+        };
+        self.told
+            .push(diagnostic.path(format!("{kind}.{}", entry.key)));
     }
 
     fn external(&mut self, kind: &str, entry: &Entry) {
@@ -79,6 +102,9 @@ impl Checker<'_> {
             "labels",
             "enable_ipv4",
             "enable_ipv6",
+            "file",
+            "environment",
+            "content",
         ] {
             if entry.node.get(other).is_some() {
                 let message = format!(

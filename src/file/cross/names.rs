@@ -14,6 +14,7 @@ struct Bearer<'a> {
 
 /// Checks all names that services go by.
 pub fn check(ground: &mut Ground) {
+    lengths(ground);
     let mut bearers: HashMap<(&str, &str), Bearer> = HashMap::new();
     // A service's own name first: an alias is what has to give way.
     for (service, key, _) in ground.attachments() {
@@ -73,6 +74,34 @@ pub fn check(ground: &mut Ground) {
                     path,
                 },
             );
+        }
+    }
+}
+
+/// How long a label of a name may be that is looked up (RFC 1035), and a host's own name (the kernel).
+const LONGEST_LABEL: usize = 63;
+const LONGEST_HOSTNAME: usize = 64;
+
+fn lengths(ground: &mut Ground) {
+    for service in ground.stack.services.values() {
+        let name = service.name.as_str();
+        if let Some(hostname) = &service.config.hostname
+            && hostname.len() > LONGEST_HOSTNAME
+        {
+            let message = format!(
+                "service `{name}`: a hostname has {LONGEST_HOSTNAME} bytes at most, and this one {}",
+                hostname.len()
+            );
+            let diagnostic = Diagnostic::error("bad-hostname", message);
+            ground.tell(diagnostic, &["services", name, "hostname"], "");
+        }
+        if name.split('.').any(|label| label.len() > LONGEST_LABEL) {
+            let message = format!(
+                "service `{name}` cannot be found by its name: a label of a name has {LONGEST_LABEL} letters at most"
+            );
+            let diagnostic = Diagnostic::warning("long-name", message)
+                .hint("give it a shorter name, or a short alias in its networks");
+            ground.tell(diagnostic, &["services", name], "");
         }
     }
 }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::cross::Ground;
+use crate::model::name::LinkName;
 use crate::model::network::{Driver, IpvlanFlag, MacvlanMode, Network};
 
 /// Checks all networks.
 pub fn check(ground: &mut Ground) {
     names(ground);
+    bridges(ground);
     parents(ground);
     for (key, network) in &ground.stack.networks {
         shim(ground, key.as_str(), network);
@@ -64,6 +66,30 @@ fn names(ground: &mut Ground) {
             }
             Some(_) => {}
             None => drop(seen.insert(&volume.name, key.as_str())),
+        }
+    }
+}
+
+/// The names that bridges are given on the host: each is a link of its own.
+fn bridges(ground: &mut Ground) {
+    const NAME: &str = "com.docker.network.bridge.name";
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for (key, network) in &ground.stack.networks {
+        let Some(name) = network.options.get(NAME).filter(|_| !network.external) else {
+            continue;
+        };
+        let place = ["networks", key.as_str(), "driver_opts", NAME];
+        if let Err(error) = name.parse::<LinkName>() {
+            let message = format!("network `{key}`: {error}");
+            let diagnostic = Diagnostic::error("bad-link-name", message);
+            ground.tell(diagnostic, &place, "the name of the bridge on the host");
+        } else if let Some(first) = seen.insert(name, key.as_str()) {
+            let message = format!("networks `{first}` and `{key}` have one bridge, `{name}`");
+            let diagnostic = Diagnostic::error("duplicate-name", message)
+                .hint("give one of them another bridge name, or leave the name to the engine");
+            let other = ["networks", first, "driver_opts", NAME];
+            let diagnostic = ground.also(diagnostic, &other, "first used here");
+            ground.tell(diagnostic, &place, "the same bridge again");
         }
     }
 }

@@ -179,9 +179,13 @@ impl Shaper<'_> {
         match node.value {
             Value::Mapping(mapping) => {
                 for entry in mapping.into_entries() {
-                    let text = match entry.node.scalar_text() {
-                        Some(value) => format!("{}={value}", entry.key),
-                        None => entry.key.to_string(),
+                    let text = match (entry.node.scalar_text(), entry.node.is_null()) {
+                        (Some(value), _) => format!("{}={value}", entry.key),
+                        (None, true) => entry.key.to_string(),
+                        (None, false) => {
+                            self.wrong(&entry.node, "a string or null", &path.key(&entry.key));
+                            continue;
+                        }
                     };
                     items.push(Node::text(text, entry.key_span));
                 }

@@ -145,7 +145,7 @@ impl Shaper<'_> {
             Kind::Ssh => self.ssh(node, path),
             Kind::Ulimit => self.ulimit(node, path),
             Kind::External => match node.value {
-                Value::Mapping(_) => Some(node),
+                Value::Mapping(_) => self.external(node, path),
                 _ => self.boolean(node, path),
             },
             Kind::TextList => match node.value {

@@ -1,6 +1,7 @@
 //! Mappings of names to texts: environments, labels, contexts and options. A list of `NAME=VALUE` becomes such a
 //! mapping; mappings with a grammar for each key are in [`crate::file::shape::object`].
 
+use crate::diagnostic::Diagnostic;
 use crate::file::merge::{listed, pairs};
 use crate::file::shape::Shaper;
 use crate::file::tree::{Entry, Mapping, Mark, Node, Path, Value};
@@ -78,6 +79,24 @@ impl Shaper<'_> {
             span: node.span,
             mark: Mark::None,
         })
+    }
+
+    /// The old form of `external`, which may hold a name and nothing else.
+    pub fn external(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let mapping = node.as_mapping()?;
+        for entry in mapping.iter() {
+            let here = path.key(&entry.key);
+            if &*entry.key != "name" {
+                let message = format!("unknown key `{}` in {path}", entry.key);
+                let diagnostic = Diagnostic::error("unknown-key", message)
+                    .at(entry.key_span)
+                    .hint("write `external: true`, and the name under `name:` beside it");
+                self.tell(diagnostic, &here);
+            } else if entry.node.as_text().is_none() {
+                self.wrong(&entry.node, "a string", &here);
+            }
+        }
+        Some(node)
     }
 
     /// Names and texts, from a mapping only.

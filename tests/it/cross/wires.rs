@@ -190,3 +190,27 @@ networks:
         "#]],
     );
 }
+
+#[test]
+fn two_networks_cannot_have_one_bridge() {
+    tells(
+        "
+services:
+  s: {image: x, networks: [b, c]}
+networks:
+  b: {driver_opts: {com.docker.network.bridge.name: br-lab}}
+  c: {driver_opts: {com.docker.network.bridge.name: br-lab}}
+",
+        expect![[r#"
+            error[duplicate-name]: networks `b` and `c` have one bridge, `br-lab`
+             --> stack.yaml:6:53
+              |
+            5 |   b: {driver_opts: {com.docker.network.bridge.name: br-lab}}
+              |                                                     ------ first used here
+            6 |   c: {driver_opts: {com.docker.network.bridge.name: br-lab}}
+              |                                                     ^^^^^^ the same bridge again
+            hint: give one of them another bridge name, or leave the name to the engine
+
+        "#]],
+    );
+}

@@ -2,6 +2,10 @@
 
 use expect_test::expect;
 
+use stack::diagnostic::Diagnostic;
+use stack::file::files::Memory;
+use stack::file::request::Request;
+
 use crate::reader::{prints, read, tells, told};
 
 #[test]
@@ -309,4 +313,124 @@ networks:
         .place(&["networks", "lan", "parent"])
         .unwrap();
     assert_eq!(reading.sources.place(place), "stack.yaml:10:27");
+}
+
+/// The codes of what is told of a file with the texts of the places, in the file's order.
+fn codes(file: &str) -> Vec<String> {
+    let reading = read(file);
+    let one = |one: &Diagnostic| {
+        let place = one.primary.as_ref().map(|label| label.span);
+        let text = place.map_or("", |span| reading.sources.slice(span));
+        format!("{} {} {text}", one.severity.word(), one.code)
+    };
+    reading.diagnostics.iter().map(one).collect()
+}
+
+#[test]
+fn configs_and_secrets_have_their_content_from_one_place() {
+    let told = codes(
+        "
+services:
+  web: {image: x, deploy: , develop: , tmpfs: [/a, /a, '/a:size=1m']}
+secrets:
+  both: {file: a, environment: B}
+configs:
+  none: {labels: {a: b}}
+  elsewhere: {external: true}
+networks:
+  old: {external: {nam: x}}
+include:
+",
+    );
+    assert_eq!(
+        told,
+        [
+            "warning duplicate-mount '/a:size=1m'",
+            "error excludes environment",
+            "error no-content none",
+            "error unknown-key nam",
+        ]
+    );
+}
+
+#[test]
+fn what_an_engine_would_refuse_late_is_told() {
+    let long = "h".repeat(65);
+    let told = codes(&format!(
+        "
+services:
+  a: {{image: Nginx:1, hostname: {long}}}
+  b: {{image: 'x:1:2', scale: 1000000000}}
+  c: {{image: 'a b', deploy: {{replicas: 10001}}}}
+  d: {{image: x, ports: ['80:0']}}
+  {long}: {{image: x}}
+networks: {{default: {{driver_opts: {{com.docker.network.bridge.name: br-of-the-whole-lab}}}}}}
+"
+    ));
+    for expected in [
+        "error bad-image Nginx:1",
+        &format!("error bad-hostname {long}"),
+        "error bad-image 'x:1:2'",
+        "error out-of-range 1000000000",
+        "error bad-image 'a b'",
+        "error out-of-range 10001",
+        &format!("warning long-name {long}"),
+        "error bad-link-name br-of-the-whole-lab",
+    ] {
+        assert!(
+            told.iter().any(|one| one == expected),
+            "{expected} is not in {told:#?}"
+        );
+    }
+    assert!(
+        told.iter().any(|one| one.starts_with("error missing-key")),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn what_is_not_on_this_machine_is_refused_with_the_command_that_brings_it_here() {
+    let reading = read(
+        "
+include: ['https://example.org/db.git#main', {path: [a.yaml, 'oci://example.org/x']}]
+services:
+  web: {extends: {file: 'git@example.org:team/web.git', service: web}, image: x}
+",
+    );
+    let told = told(&reading);
+    for expected in [
+        "`https://example.org/db.git#main` is a remote reference, and reading a stack asks no network",
+        "git clone --depth 1 --branch main https://example.org/db.git db",
+        "`oci://example.org/x` is a remote reference",
+        "git clone --depth 1 git@example.org:team/web.git web",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in {told}");
+    }
+}
+
+#[test]
+fn a_file_of_another_encoding_is_read_or_told() {
+    let text = "services: {a: {image: x}}\n";
+    let mut memory = Memory::default();
+    let mut little = vec![0xff, 0xfe];
+    text.encode_utf16()
+        .for_each(|unit| little.extend(unit.to_le_bytes()));
+    memory.files.insert("/lab/little.yaml".into(), little);
+    let mut big = vec![0xfe, 0xff];
+    text.encode_utf16()
+        .for_each(|unit| big.extend(unit.to_be_bytes()));
+    memory.files.insert("/lab/big.yaml".into(), big);
+    memory.files.insert(
+        "/lab/latin.yaml".into(),
+        b"# gr\xfcn\nservices: {}\n".to_vec(),
+    );
+    for name in ["little.yaml", "big.yaml"] {
+        let reading = stack::file::read(&Request::new("/lab").file(name), &memory);
+        assert_eq!(told(&reading), "", "{name}");
+        assert_eq!(reading.stack.map(|stack| stack.services.len()), Some(1));
+    }
+    let reading = stack::file::read(&Request::new("/lab").file("latin.yaml"), &memory);
+    let told = told(&reading);
+    assert!(told.starts_with("error[not-utf8]"), "{told}");
+    assert!(told.contains("hint: save it as UTF-8"), "{told}");
 }

@@ -63,7 +63,7 @@ fn environment_precedence_is_that_of_compose() {
 name: ${N}
 services:
   web:
-    image: \"$ONE $TWO $THREE\"
+    image: \"$ONE-$TWO-$THREE\"
     env_file: [a.env, {path: b.env, required: false}, {path: raw.env, format: raw}]
     environment: {OWN: own, ONE: , GONE: , SAME: mine}
 ",
@@ -105,7 +105,7 @@ services:
                 "RAW": "\"$$ONE\"",
                 "SAME": "mine"
               },
-              "image": "process dotenv dotenv3",
+              "image": "process-dotenv-dotenv3",
               "networks": {
                 "default": null
               }
