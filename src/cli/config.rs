@@ -1,36 +1,47 @@
 //! `stack config` (`stack convert`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use futures_util::future::join_all;
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::render::talk;
+use crate::diagnostic::Severity;
+use crate::diagnostic::machine;
+use crate::file;
 use crate::file::Reading;
 use crate::file::active::Dependencies;
+use crate::file::config::{images as written_images, lock, pin, variables, variables_json};
+use crate::file::files::Disk;
 use crate::file::load::Paths;
 use crate::file::render;
-use crate::file::request::{Check, EnvFiles, Form};
+use crate::file::request::{Check, Contents, EnvFiles, Form, Request};
 use crate::file::shape::Variables;
 use crate::file::tree::Node;
 use crate::model::mark;
 use crate::plan::desired::{Wishes, desired};
 use crate::plan::observed::Observed;
 use crate::plan::spec::Spec;
+use crate::world::engine::Engine;
+use crate::world::engine::talk::digest::PinnedBy;
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   stack config                     the file as it is understood
   stack config -q && echo fine     only check it
+  stack config --format sarif      what is wrong, for code scanning in CI
   stack config --services          names of services
   stack config --format json web   one service, for programs")]
 pub struct ConfigArgs {
     /// Services (default: all)
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Output format
+    /// Output format; with -q json tells what is wrong, and so does sarif with and without
     #[arg(long, value_enum, default_value = "yaml")]
     pub format: ConfigFormat,
     /// Only check
@@ -54,12 +65,24 @@ pub struct ConfigArgs {
     /// Names of images
     #[arg(long, group = "list")]
     pub images: bool,
+    /// Names of models
+    #[arg(long, group = "list")]
+    pub models: bool,
+    /// Variables that the files use, with their defaults
+    #[arg(long, group = "list")]
+    pub variables: bool,
     /// Variables that interpolation sees
     #[arg(long, group = "list")]
     pub environment: bool,
     /// Hashes of services: all (`*`) or some, separated by commas
     #[arg(long, value_name = "SERVICES", group = "list")]
     pub hash: Option<String>,
+    /// Pin images to the digests that their tags have now
+    #[arg(long, conflicts_with = "no_interpolate")]
+    pub resolve_image_digests: bool,
+    /// Print an override file that pins images to digests, and nothing else
+    #[arg(long, conflicts_with_all = ["no_interpolate", "list"])]
+    pub lock_image_digests: bool,
     /// Leave variables as they are written
     #[arg(long)]
     pub no_interpolate: bool,
@@ -82,11 +105,72 @@ pub struct ConfigArgs {
 pub enum ConfigFormat {
     Yaml,
     Json,
+    Sarif,
+}
+
+impl ConfigArgs {
+    /// Whether an engine is needed: it asks the registries for digests.
+    pub fn asks_the_engine(&self) -> bool {
+        (self.resolve_image_digests || self.lock_image_digests) && !self.tells_mistakes()
+    }
+
+    fn tells_mistakes(&self) -> bool {
+        match self.format {
+            ConfigFormat::Yaml => false,
+            ConfigFormat::Json => self.quiet,
+            ConfigFormat::Sarif => true,
+        }
+    }
 }
 
 /// Prints the canonical document, or a part of it.
 pub fn run(context: &Context, arguments: &ConfigArgs) -> Outcome {
+    let mut request = request(context, arguments)?;
+    if arguments.tells_mistakes() {
+        return mistakes(&request, arguments);
+    }
+    if let Some(wanted) = &arguments.hash {
+        request.contents = Contents::Needed;
+        return hashes(context, &request, wanted);
+    }
+    if arguments.variables {
+        return used_variables(context, &request, arguments);
+    }
+    let reading = context.read(&request)?;
+    if !arguments.quiet {
+        put(&text(&reading, arguments)?, arguments)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The same with images pinned to their digests, which the engine finds out.
+pub async fn run_pinned(context: &Context, arguments: &ConfigArgs) -> Outcome {
+    let mut reading = context.read(&request(context, arguments)?)?;
+    let engine = context.engine().await?;
+    let pinned = pinned(&engine, &reading).await?;
+    if arguments.quiet {
+        return Ok(Exit::Done);
+    }
+    let text = if arguments.lock_image_digests {
+        let lock = lock(&pinned);
+        match arguments.format {
+            ConfigFormat::Yaml => {
+                serde_yaml::to_string(&lock).map_err(|error| Failure::said(error.to_string()))?
+            }
+            ConfigFormat::Json | ConfigFormat::Sarif => format!("{lock:#}\n"),
+        }
+    } else {
+        pin(&mut reading.document, &pinned);
+        text(&reading, arguments)?
+    };
+    put(&text, arguments)?;
+    Ok(Exit::Done)
+}
+
+fn request(context: &Context, arguments: &ConfigArgs) -> Result<Request, Failure> {
     let mut request = context.request(&arguments.services, Dependencies::Included)?;
+    // What a swarm or another shell provides is not needed to look at the file.
+    request.contents = Contents::Dispensable;
     if arguments.no_interpolate {
         request.variables = Variables::AsWritten;
         // What a variable will say cannot be checked.
@@ -104,20 +188,94 @@ pub fn run(context: &Context, arguments: &ConfigArgs) -> Outcome {
     if arguments.no_env_resolution {
         request.env_files = EnvFiles::Kept;
     }
-    if let Some(wanted) = &arguments.hash {
-        return hashes(context, &request, wanted);
-    }
-    let reading = context.read(&request)?;
-    if arguments.quiet {
-        return Ok(Exit::Done);
-    }
-    let text = text(&reading, arguments)?;
+    Ok(request)
+}
+
+fn put(text: &str, arguments: &ConfigArgs) -> Result<(), Failure> {
     match &arguments.output {
         Some(path) => std::fs::write(path, text)
-            .map_err(|error| Failure::said(format!("cannot write {}: {error}", path.display())))?,
-        None => std::io::stdout().lock().write_all(text.as_bytes())?,
+            .map_err(|error| Failure::said(format!("cannot write {}: {error}", path.display()))),
+        None => Ok(std::io::stdout().lock().write_all(text.as_bytes())?),
+    }
+}
+
+/// What is wrong with the files, for programs.
+fn mistakes(request: &Request, arguments: &ConfigArgs) -> Outcome {
+    let reading = file::read(request, &Disk);
+    let told = match arguments.format {
+        ConfigFormat::Sarif => machine::sarif(
+            &reading.diagnostics,
+            &reading.sources,
+            env!("CARGO_PKG_VERSION"),
+        ),
+        ConfigFormat::Yaml | ConfigFormat::Json => {
+            machine::json(&reading.diagnostics, &reading.sources)
+        }
+    };
+    put(&format!("{told:#}\n"), arguments)?;
+    if reading.diagnostics.has_errors() {
+        return Err(Failure::Told(Exit::Refused));
     }
     Ok(Exit::Done)
+}
+
+/// The variables that the files use. One that must be set and is not is no mistake here: it is what one looks for.
+fn used_variables(context: &Context, request: &Request, arguments: &ConfigArgs) -> Outcome {
+    let reading = file::read(request, &Disk);
+    let is_wrong = reading
+        .diagnostics
+        .iter()
+        .any(|one| one.severity == Severity::Error && one.code != "missing-variable");
+    if is_wrong {
+        context.read(request)?;
+    }
+    let text = match arguments.format {
+        ConfigFormat::Json | ConfigFormat::Sarif => format!("{:#}\n", variables_json(&reading)),
+        ConfigFormat::Yaml => {
+            let title = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"];
+            let mut text = row(&title);
+            for one in variables(&reading) {
+                text.push_str(&row(&one));
+            }
+            text
+        }
+    };
+    put(&text, arguments)?;
+    Ok(Exit::Done)
+}
+
+fn row<S: AsRef<str>>(cells: &[S]) -> String {
+    let line = cells.iter().fold(String::new(), |mut line, cell| {
+        let cell = cell.as_ref();
+        let width = 20.max(cell.chars().count() + 3);
+        // Writing to a text cannot fail.
+        let _ = write!(line, "{cell:width$}");
+        line
+    });
+    format!("{}\n", line.trim_end())
+}
+
+/// The images of services by their digests. All registries are asked at the same time, for each image once.
+async fn pinned(engine: &Engine, reading: &Reading) -> Result<BTreeMap<String, String>, Failure> {
+    let images = written_images(&reading.document);
+    let names: BTreeSet<&str> = images.values().map(String::as_str).collect();
+    let asked = names
+        .iter()
+        .map(|name| async move { (*name, engine.pinned(name).await) });
+    let mut known: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, answer) in join_all(asked).await {
+        let answer = answer?;
+        if let PinnedBy::Engine(reason) = &answer.by {
+            talk(&format!(
+                "warning: `{name}` is pinned to what the engine has, as its registry gave no answer: {reason}"
+            ));
+        }
+        known.insert(name, answer.reference);
+    }
+    Ok(images
+        .iter()
+        .filter_map(|(service, name)| Some((service.clone(), known.get(name.as_str())?.clone())))
+        .collect())
 }
 
 fn text(reading: &Reading, arguments: &ConfigArgs) -> Result<String, Failure> {
@@ -131,6 +289,9 @@ fn text(reading: &Reading, arguments: &ConfigArgs) -> Result<String, Failure> {
     }
     if arguments.volumes {
         return Ok(lines(keys(root, "volumes")));
+    }
+    if arguments.models {
+        return Ok(lines(keys(root, "models")));
     }
     if arguments.profiles {
         return Ok(lines(reading.document.profiles.clone()));
@@ -147,7 +308,9 @@ fn text(reading: &Reading, arguments: &ConfigArgs) -> Result<String, Failure> {
     }
     match arguments.format {
         ConfigFormat::Yaml => render::yaml(&reading.document).map_err(Failure::said),
-        ConfigFormat::Json => Ok(format!("{}\n", render::json(&reading.document))),
+        ConfigFormat::Json | ConfigFormat::Sarif => {
+            Ok(format!("{}\n", render::json(&reading.document)))
+        }
     }
 }
 
@@ -174,7 +337,7 @@ fn images(root: &Node, project: &str) -> Vec<String> {
 }
 
 /// The hashes that containers of the services carry, without asking an engine.
-fn hashes(context: &Context, request: &crate::file::request::Request, wanted: &str) -> Outcome {
+fn hashes(context: &Context, request: &Request, wanted: &str) -> Outcome {
     let opened = context.opened(request)?;
     let wanted: BTreeSet<&str> = wanted.split(',').map(str::trim).collect();
     let all = desired(&opened.stack, &Wishes::default(), &Observed::default());

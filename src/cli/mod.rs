@@ -217,7 +217,9 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     global.fill(&settings)?;
     let private = enter_private_engine(&mut global, &settings)?;
     let context = Context::new(global, settings, private, clock)?;
-    if let Command::Config(arguments) = &command {
+    if let Command::Config(arguments) = &command
+        && !arguments.asks_the_engine()
+    {
         return config::run(&context, arguments);
     }
     // One thread: what this program does is to wait for others. Threads of its own take what blocks.
@@ -243,7 +245,7 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Agent(arguments) => agent::run(context, arguments).await,
         Command::Graph(arguments) => graph::run(context, arguments).await,
-        Command::Config(arguments) => config::run(context, &arguments),
+        Command::Config(arguments) => config::run_pinned(context, &arguments).await,
         Command::Logs(arguments) => logs::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::Run(arguments) => run::run(context, *arguments).await,

@@ -393,6 +393,137 @@ fn config_lists_parts() {
 }
 
 #[test]
+fn config_tells_mistakes_to_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name: lab\nservices:\n  web: {image: x, prots: []}\n";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let (code, output, error) = run(folder.path(), &["config", "-q", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, error.as_str()), (1, ""));
+    assert_eq!(told["errors"], 1);
+    assert_eq!(told["diagnostics"][0]["code"], "unknown-key");
+    assert_eq!(told["diagnostics"][0]["place"]["line"], 3);
+    let (code, output, error) = run(folder.path(), &["config", "--format", "sarif"]);
+    let told: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, error.as_str()), (1, ""));
+    assert_eq!(told["version"], "2.1.0");
+    assert_eq!(told["runs"][0]["results"][0]["ruleId"], "unknown-key");
+    std::fs::write(folder.path().join("stack.yaml"), STACK).unwrap();
+    let (code, output, _) = run(folder.path(), &["config", "-q", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &told["errors"]), (0, &serde_json::json!(0)));
+}
+
+#[test]
+fn config_lists_variables_and_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+name: lab
+services:
+  web: {image: 'x:${TAG:-1}', user: '${OWNER:?who}', models: [m], working_dir: '/${SUB+sub}'}
+models:
+  m: {model: ai/x}
+";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let (code, output, error) = run(folder.path(), &["config", "--variables"]);
+    expect![[r#"
+        exit 0
+        NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE
+        OWNER               true
+        SUB                 false                                   sub
+        TAG                 false               1
+    "#]]
+    .assert_eq(&format!("exit {code}\n{output}{error}"));
+    let text = text.replace(":?who", "");
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let (code, output, _) = run(folder.path(), &["config", "--models"]);
+    assert_eq!((code, output.as_str()), (0, "m\n"));
+}
+
+#[test]
+fn a_secret_of_another_shell_is_needed_only_where_containers_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+name: lab
+services:
+  web: {image: x, secrets: [password]}
+secrets:
+  password: {environment: PASSWORD}
+";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let (code, output, error) = run(folder.path(), &["config", "--services"]);
+    expect![[r#"
+        exit 0
+        web
+        warning[missing-variable]: secret `password` is the content of the variable PASSWORD, which is not set
+         --> stack.yaml:6:27
+          |
+        6 |   password: {environment: PASSWORD}
+          |                           ^^^^^^^^
+        hint: set PASSWORD
+
+    "#]]
+    .assert_eq(&format!("exit {code}\n{output}{error}"));
+    let (code, _, error) = run(folder.path(), &["plan", "--offline"]);
+    assert_eq!(code, 1);
+    assert!(error.starts_with("error[missing-variable]"), "{error}");
+}
+
+#[test]
+fn the_settings_of_a_stack_are_those_beside_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    write("stack.yaml", "services: {outer: {image: x}}\n");
+    write(
+        ".env",
+        "COMPOSE_PROJECT_NAME=outer\nTAG=outer\nSTACK_FILE=sub/stack.yaml\n",
+    );
+    write(
+        "sub/stack.yaml",
+        "services: {web: {image: 'x:${TAG}${MORE-}'}, more: {image: y, profiles: [more]}}\n",
+    );
+    write(
+        "sub/.env",
+        "COMPOSE_PROJECT_NAME=inner\nTAG=inner\nCOMPOSE_PROFILES=more\n",
+    );
+    let shown = |arguments: &[&str]| {
+        let (code, output, error) = run(folder.path(), arguments);
+        let all: serde_json::Value = serde_json::from_str(&output).unwrap_or_default();
+        let mut services: Vec<&str> = all["services"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.keys())
+            .map(String::as_str)
+            .collect();
+        services.sort_unstable();
+        let web = all["services"]["web"]["image"]
+            .as_str()
+            .unwrap_or("-")
+            .to_owned();
+        format!(
+            "{code} {} {} {web}{error}",
+            all["name"].as_str().unwrap_or("-"),
+            services.join(",")
+        )
+    };
+    let json = ["config", "--format", "json"];
+    let with = |flags: &[&'static str]| shown(&[flags, &json[..]].concat());
+    assert_eq!(with(&["-f", "sub/stack.yaml"]), "0 inner more,web x:inner");
+    assert_eq!(
+        with(&["--project-directory", "sub"]),
+        "0 inner more,web x:inner"
+    );
+    // The file is named by the outer one, whose variables then count as well, and first.
+    assert_eq!(with(&[]), "0 outer more,web x:outer");
+    write("own.env", "MORE=own\nTAG=own\n");
+    assert_eq!(
+        with(&["-f", "sub/stack.yaml", "--env-file", "own.env"]),
+        "0 sub web x:ownown"
+    );
+}
+
+#[test]
 fn no_file_is_told_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let (code, output, error) = run(folder.path(), &["config"]);

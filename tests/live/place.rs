@@ -81,7 +81,7 @@ impl Place {
 
     /// Does something in the namespace, on a thread that ends afterwards: a thread that has changed its namespace must
     /// not be used for anything else.
-    fn inside<T: Send + 'static>(
+    pub fn inside<T: Send + 'static>(
         &self,
         act: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {

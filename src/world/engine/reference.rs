@@ -56,6 +56,20 @@ impl Reference {
         }
     }
 
+    /// The whole name with nothing left to guess: `REGISTRY/PATH[:TAG][@DIGEST]`. Where neither a tag nor a digest is
+    /// written it says `latest`.
+    pub fn whole(&self) -> String {
+        let tag = self.meant_tag().map(|tag| format!(":{tag}"));
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}"));
+        format!(
+            "{}/{}{}{}",
+            self.registry,
+            self.path,
+            tag.unwrap_or_default(),
+            digest.unwrap_or_default()
+        )
+    }
+
     fn same_repository(&self, other: &Reference) -> bool {
         self.registry == other.registry && self.path == other.path
     }
@@ -99,5 +113,9 @@ mod tests {
         assert_eq!(parts("localhost:5000/app"), "localhost:5000 app latest");
         assert_eq!(parts("ghcr.io/a/b:1.2"), "ghcr.io a/b 1.2");
         assert_eq!(parts("x@sha256:12"), "docker.io library/x -");
+        let whole = |text: &str| Reference::parse(text).whole();
+        assert_eq!(whole("nginx"), "docker.io/library/nginx:latest");
+        assert_eq!(whole("a.b:5/c@sha256:12"), "a.b:5/c@sha256:12");
+        assert_eq!(whole("ghcr.io/a:1@sha256:12"), "ghcr.io/a:1@sha256:12");
     }
 }

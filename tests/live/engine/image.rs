@@ -1,7 +1,10 @@
 //! Images, built and pulled.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 
+use stack::model::hash;
 use stack::model::service::{Build, PullPolicy};
 use stack::plan::spec::{ImageSource, ImageSpec, Spec};
 use stack::world::ErrorKind;
@@ -20,6 +23,10 @@ pub fn tests() -> Vec<Test> {
         Test {
             name: "engine::image::a_build_or_pull_that_fails_says_why",
             run: Run::Host(failures),
+        },
+        Test {
+            name: "engine::image::digests_come_from_the_registry",
+            run: Run::Host(digests),
         },
     ]
 }
@@ -120,5 +127,92 @@ fn failures(bed: &Bed) -> Result<Outcome, Failure> {
     )?;
     // A failed build leaves the layers that it got to; the engine shows them as images without a name.
     bed.shell("docker image ls -q --filter dangling=true --filter since=stack-lab | xargs -r docker rmi -f >/dev/null")?;
+    Ok(Outcome::Passed)
+}
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+fn digest(text: &str) -> String {
+    format!("sha256:{}", hash::short_hex(text.as_bytes(), 64))
+}
+
+/// Answers one question as a registry that has one image. The engine tries TLS first, and gets no answer to that.
+fn answer(stream: &TcpStream, manifest: &str, config: &str) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap_or(Ok(String::new()))?;
+    if !first.contains(" /v2/") {
+        return Ok(());
+    }
+    while lines
+        .next()
+        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+    {}
+    let (kind, body) = if first.contains("/manifests/") {
+        (MANIFEST, manifest)
+    } else if first.contains("/blobs/") {
+        ("application/octet-stream", config)
+    } else {
+        ("application/json", "{}")
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nDocker-Content-Digest: {}\r\nConnection: close\r\n\r\n",
+        body.len(),
+        digest(body)
+    );
+    let body = if first.starts_with("HEAD") { "" } else { body };
+    (&*stream).write_all(format!("{head}{body}").as_bytes())
+}
+
+fn digests(bed: &Bed) -> Result<Outcome, Failure> {
+    let config = r#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.docker.container.image.v1+json","size":{},"digest":"{}"}},"layers":[]}}"#,
+        config.len(),
+        digest(config)
+    );
+    let pinned = digest(&manifest);
+    let listener = bed.here().inside(|| TcpListener::bind("127.0.0.1:0"))??;
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // What the engine breaks off is its own affair; it will say so.
+            let _ = answer(&stream, &manifest, config);
+        }
+    });
+    let folder = tempfile::tempdir()?;
+    let file = format!(
+        "name: lab\nservices:\n  one: {{image: '127.0.0.1:{port}/lab:1'}}\n  two: {{image: '127.0.0.1:{port}/lab@{pinned}'}}\n  three: {{build: .}}\n"
+    );
+    fs::write(folder.path().join("stack.yaml"), file)?;
+    let lock = bed
+        .stack(folder.path(), "config --lock-image-digests")?
+        .ok()?;
+    same(
+        "the override file",
+        lock.as_str(),
+        &format!(
+            "services:\n  one:\n    image: 127.0.0.1:{port}/lab:1@{pinned}\n  two:\n    image: 127.0.0.1:{port}/lab@{pinned}\n"
+        ),
+    )?;
+    let images = bed
+        .stack(folder.path(), "config --resolve-image-digests --images")?
+        .ok()?;
+    holds(
+        &format!("the images of the document are pinned: {images}"),
+        images.contains(&format!("127.0.0.1:{port}/lab:1@{pinned}\n"))
+            && images.contains("lab-three\n"),
+    )?;
+    fs::write(
+        folder.path().join("stack.yaml"),
+        "name: lab\nservices: {one: {image: '127.0.0.1:9/none:1'}}\n",
+    )?;
+    let said = bed
+        .stack(folder.path(), "config --resolve-image-digests")?
+        .fails_with(1)?;
+    holds(
+        &format!("a registry that nobody answers for is told with the remedy: {said}"),
+        said.contains("cannot pin image `127.0.0.1:9/none:1` to a digest")
+            && said.contains("image: 127.0.0.1:9/none:1@sha256:"),
+    )?;
     Ok(Outcome::Passed)
 }

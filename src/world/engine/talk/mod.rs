@@ -3,6 +3,7 @@
 //! words; bollard's types do not leave this folder.
 
 pub mod act;
+pub mod digest;
 pub mod event;
 pub mod files;
 pub mod image;
