@@ -165,13 +165,20 @@ impl Builder<'_> {
         }
     }
 
-    /// A plain scalar's span without the white space that the scanner counts in.
+    /// A scalar's span without what the scanner counts in: white space, and a comment after a quoted one.
     fn trimmed(&self, span: Span, style: ScalarStyle) -> Span {
+        let text = self.sources.slice(span);
+        if let Some(length) = quoted_length(text, style) {
+            return Span {
+                end: span.start + length as u32,
+                ..span
+            };
+        }
         if style == ScalarStyle::Literal
             || style == ScalarStyle::Folded
             || style == ScalarStyle::Plain
         {
-            let kept = self.sources.slice(span).trim_end().len() as u32;
+            let kept = text.trim_end().len() as u32;
             return Span {
                 end: span.start + kept,
                 ..span
@@ -402,5 +409,26 @@ impl Builder<'_> {
             return Key::Refused;
         }
         Key::Named(text, span)
+    }
+}
+
+/// How long a quoted scalar is with its quotes; none where it is not quoted, or is not closed.
+fn quoted_length(text: &str, style: ScalarStyle) -> Option<usize> {
+    let quote = match style {
+        ScalarStyle::SingleQuoted => b'\'',
+        ScalarStyle::DoubleQuoted => b'"',
+        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => return None,
+    };
+    // A tag or an anchor may stand before it.
+    let open = text.bytes().position(|byte| byte == quote)?;
+    let mut at = open + 1;
+    loop {
+        match text.as_bytes().get(at..)? {
+            [b'\\', _, ..] if quote == b'"' => at += 2,
+            [one, two, ..] if *one == quote && *two == quote && quote == b'\'' => at += 2,
+            [one, ..] if *one == quote => return Some(at + 1),
+            [_, ..] => at += 1,
+            [] => return None,
+        }
     }
 }

@@ -62,7 +62,7 @@ fn every_scalar_and_key_knows_its_place() {
     );
     assert_eq!(told, "");
     expect_test::expect![[r#"
-        {name: a b<'a b'   # c>, list: [1<1>, x	y<"x\ty">, plain text<plain text>], map: {k: v<v>, n: null<>}, text: one
+        {name: a b<'a b'>, list: [1<1>, x	y<"x\ty">, plain text<plain text>], map: {k: v<v>, n: null<>}, text: one
         two
         <one
           two>, last: true<true>}"#]]
