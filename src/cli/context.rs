@@ -1,9 +1,10 @@
 //! What every command starts from: the flags and the environment, the stack that the files describe, the engine, the
 //! world (real or in memory), and where this machine keeps our locks and journals. The only place that makes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::unistd::Uid;
 
@@ -46,6 +47,7 @@ pub struct Context {
 pub struct Opened {
     pub stack: Stack,
     pub reading: Reading,
+    keys: OnceLock<Keys>,
 }
 
 /// The project that a command is about. The file may be gone; then only the name is known.
@@ -117,7 +119,7 @@ impl Context {
             .stack
             .clone()
             .ok_or_else(|| Failure::said("the file has mistakes that were not told"))?;
-        Ok(Opened { stack, reading })
+        Ok(Opened::new(stack, reading))
     }
 
     /// Reads the files and tells what is to be told; the document may be looked at, but is no stack yet.
@@ -313,6 +315,15 @@ impl Stack {
 }
 
 impl Opened {
+    /// A stack with the reading that it comes from.
+    pub fn new(stack: Stack, reading: Reading) -> Opened {
+        Opened {
+            stack,
+            reading,
+            keys: OnceLock::new(),
+        }
+    }
+
     /// Tells what only the world could tell about the file, each at its place. Whether the plan can be carried out.
     pub fn tell(&self, findings: &[Finding], context: &Context) -> Result<(), Failure> {
         let mut all = crate::diagnostic::Diagnostics::default();
@@ -363,40 +374,64 @@ impl Opened {
 
     /// The section and key that a resource belongs to.
     fn key(&self, id: &ResourceId) -> Option<(&'static str, String)> {
-        let stack = &self.stack;
+        let keys = self.keys.get_or_init(|| Keys::of(&self.stack));
+        let found = |all: &HashMap<String, String>| all.get(&id.name).cloned();
         match id.kind {
-            Kind::Network => stack
-                .networks
-                .values()
-                .find(|network| network.name == id.name)
-                .map(|network| ("networks", network.key.to_string())),
-            Kind::Volume => stack
-                .volumes
-                .values()
-                .find(|volume| volume.name == id.name)
-                .map(|volume| ("volumes", volume.key.to_string())),
+            Kind::Network => found(&keys.networks).map(|key| ("networks", key)),
+            Kind::Volume => found(&keys.volumes).map(|key| ("volumes", key)),
             Kind::Lan => Some(("lans", id.name.clone())),
-            Kind::Image => stack
-                .services
-                .values()
-                .find(|service| service.image == id.name)
-                .map(|service| ("services", service.name.to_string())),
+            Kind::Image => found(&keys.images).map(|key| ("services", key)),
             Kind::Container | Kind::Endpoint | Kind::Door => {
                 let container = id.name.split('/').next()?;
-                stack
-                    .services
-                    .values()
-                    .find(|service| {
-                        service.container_name.as_deref() == Some(container)
-                            || container
-                                .strip_prefix(stack.project.as_str())
-                                .and_then(|rest| rest.strip_prefix(['-', '_']))
-                                .and_then(|rest| rest.rsplit_once(['-', '_']))
-                                .is_some_and(|(name, _)| name == service.name.as_str())
-                    })
-                    .map(|service| ("services", service.name.to_string()))
+                let service = keys.containers.get(container).cloned().or_else(|| {
+                    let (service, _) = container
+                        .strip_prefix(self.stack.project.as_str())?
+                        .strip_prefix(['-', '_'])?
+                        .rsplit_once(['-', '_'])?;
+                    keys.services.contains(service).then(|| service.to_owned())
+                });
+                service.map(|service| ("services", service))
             }
             Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route => None,
         }
+    }
+}
+
+/// The keys of the file by what they are called in the engine. A plan of thousands of steps asks for each.
+#[derive(Debug, Default)]
+struct Keys {
+    networks: HashMap<String, String>,
+    volumes: HashMap<String, String>,
+    /// The first service of each image.
+    images: HashMap<String, String>,
+    /// Services whose container has a name of its own.
+    containers: HashMap<String, String>,
+    services: HashSet<String>,
+}
+
+impl Keys {
+    fn of(stack: &Stack) -> Keys {
+        let mut keys = Keys::default();
+        for network in stack.networks.values() {
+            keys.networks
+                .entry(network.name.clone())
+                .or_insert_with(|| network.key.to_string());
+        }
+        for volume in stack.volumes.values() {
+            keys.volumes
+                .entry(volume.name.clone())
+                .or_insert_with(|| volume.key.to_string());
+        }
+        for service in stack.services.values() {
+            let name = service.name.to_string();
+            if let Some(container) = &service.container_name {
+                keys.containers.insert(container.clone(), name.clone());
+            }
+            keys.images
+                .entry(service.image.clone())
+                .or_insert_with(|| name.clone());
+            keys.services.insert(name);
+        }
+        keys
     }
 }

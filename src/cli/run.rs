@@ -409,10 +409,7 @@ async fn prepare(
     }
     let mut only = whole.clone();
     only.services.retain(|other, _| *other == name);
-    let image_alone = Opened {
-        stack: only,
-        reading: needs.reading,
-    };
+    let image_alone = Opened::new(only, needs.reading);
     fetch_image(session, &image_alone, service.image.as_str(), wanted).await?;
     let observed = session.observe(Vec::new()).await?;
     let wishes = Wishes {

@@ -132,19 +132,22 @@ fn add_image(service: &crate::model::service::Service, desired: &mut Desired) {
         None => ImageSource::Pull(service.pull_policy),
     };
     let id = ResourceId::new(crate::plan::spec::Kind::Image, &service.image);
-    let mut spec = ImageSpec {
+    let platform = service.config.platform.clone();
+    // Thousands of services may name one image, so the spec is added to where it lies.
+    let there = desired.specs.get_mut(&id).and_then(Arc::get_mut);
+    if let Some(Spec::Image(image)) = there {
+        image.services.push(service.name.clone());
+        image.platform = platform;
+        if !matches!(image.source, ImageSource::Build(_)) {
+            image.source = source;
+        }
+        return;
+    }
+    let spec = ImageSpec {
         reference: service.image.clone(),
         services: vec![service.name.clone()],
         source,
-        platform: service.config.platform.clone(),
+        platform,
     };
-    if let Some(Spec::Image(other)) = desired.specs.get(&id).map(AsRef::as_ref) {
-        let mut services = other.services.clone();
-        services.push(service.name.clone());
-        if let ImageSource::Build(_) = other.source {
-            spec.source = other.source.clone();
-        }
-        spec.services = services;
-    }
     desired.specs.insert(id, Arc::new(Spec::Image(spec)));
 }
