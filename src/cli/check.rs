@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::lifecycle::{self, RestartArgs, StartArgs, StopArgs};
+use crate::cli::lifecycle::{self, KillArgs, RestartArgs, ServicesArgs, StartArgs, StopArgs};
 use crate::cli::sight::{Sight, Standing};
 use crate::model::check::{Check, Disturbance};
 use crate::reach::check::{self, Bench, Ending};
@@ -156,12 +156,28 @@ impl Bench for LiveBench<'_> {
                 };
                 lifecycle::start(self.context, wish).await
             }
+            Disturbance::Kill(service) => {
+                let wish = KillArgs {
+                    services: vec![service.clone()],
+                    signal: "SIGKILL".to_owned(),
+                    remove_orphans: false,
+                };
+                lifecycle::kill(self.context, wish).await
+            }
+            Disturbance::Pause(service) => lifecycle::pause(self.context, only(service)).await,
+            Disturbance::Unpause(service) => lifecycle::unpause(self.context, only(service)).await,
         };
         match done {
             Ok(Exit::Done) => Ok(()),
             Ok(exit) => Err(format!("it ended with code {}", exit.code())),
             Err(failure) => Err(said(failure)),
         }
+    }
+}
+
+fn only(service: &str) -> ServicesArgs {
+    ServicesArgs {
+        services: vec![service.to_owned()],
     }
 }
 

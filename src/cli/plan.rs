@@ -144,7 +144,11 @@ fn foreseen(opened: &Opened, intent: &Intent, plan: &Plan) -> Delta {
     let stands = standing(stack, &intent.desired, &intent.observed);
     let mut wanted = intent.desired.clone();
     for (id, spec) in &stands.specs {
-        let touched = plan.steps.iter().any(|step| step.id == *id);
+        // An endpoint that is connected or cut is a step of its own, called CONTAINER/NETWORK.
+        let touched = plan.steps.iter().any(|step| {
+            let of = step.id.name.split_once('/').map(|(container, _)| container);
+            step.id == *id || (step.id.kind == Kind::Endpoint && of == Some(id.name.as_str()))
+        });
         let unknown = !wanted.specs.contains_key(id);
         if !touched && (unknown || id.kind == Kind::Container) {
             wanted.specs.insert(id.clone(), Arc::clone(spec));

@@ -124,11 +124,15 @@ fn target(text: &str) -> Result<(&str, Ask), Failure> {
 
 fn port_of(text: &str) -> Option<Ask> {
     match text.split_once('/') {
-        None => Some(Ask::Tcp(text.parse().ok()?)),
-        Some((port, "tcp")) => Some(Ask::Tcp(port.parse().ok()?)),
-        Some((port, "udp")) => Some(Ask::Udp(port.parse().ok()?)),
+        None => number(text).map(Ask::Tcp),
+        Some((port, "tcp")) => number(port).map(Ask::Tcp),
+        Some((port, "udp")) => number(port).map(Ask::Udp),
         Some(_) => None,
     }
+}
+
+fn number(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port > 0)
 }
 
 #[cfg(test)]
@@ -145,6 +149,8 @@ mod tests {
             ("fd00::2", Some(("fd00::2", Ask::Icmp))),
             ("[fd00::2]:80", Some(("fd00::2", Ask::Tcp(80)))),
             ("db:x", None),
+            ("db:0", None),
+            ("db:65536", None),
             ("db:80/sctp", None),
         ] {
             assert_eq!(target(text).ok(), expected, "{text}");

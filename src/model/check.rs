@@ -35,4 +35,7 @@ pub enum Disturbance {
     Restart(String),
     Stop(String),
     Start(String),
+    Kill(String),
+    Pause(String),
+    Unpause(String),
 }

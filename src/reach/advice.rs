@@ -83,12 +83,17 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Whether the network brings it there. Whether somebody listens is another question, unless it is the only one.
 fn gets_through(cells: &[Cell]) -> bool {
+    let listens = |cell: &Cell| {
+        matches!(cell.prediction.verdict, Verdict::Depends(_))
+            && cell.prediction.code() == Some(Code::NoListener)
+    };
     let mut askers: BTreeSet<String> = BTreeSet::new();
     let mut fine: BTreeSet<String> = BTreeSet::new();
     for cell in cells {
         askers.insert(cell.question.from.to_string());
-        if cell.prediction.verdict == Verdict::Ok {
+        if cell.prediction.verdict == Verdict::Ok || listens(cell) {
             fine.insert(cell.question.from.to_string());
         }
     }
@@ -100,7 +105,13 @@ fn gets_through(cells: &[Cell]) -> bool {
 pub fn advice(case: &Case) -> Option<Advice> {
     let now = case.scene(case.stack);
     let cells = case.cells(&now, case.to, case.ask);
+    let works = cells
+        .iter()
+        .any(|cell| cell.prediction.verdict == Verdict::Ok);
     let opens = !gets_through(&cells);
+    if !opens && !works {
+        return expose(case, &now);
+    }
     let mut tried = 0;
     let mut ends: Vec<Vec<Change>> = Vec::new();
     let mut next: Vec<(Vec<Change>, Stack)> = Vec::new();
@@ -131,6 +142,22 @@ pub fn advice(case: &Case) -> Option<Advice> {
     gentlest(case, &now, ends, opens)
 }
 
+/// All that is not known is whether somebody listens: the file can say so.
+fn expose(case: &Case, now: &Scene) -> Option<Advice> {
+    let service = party(case.stack, now, case.to).service?;
+    let change = Change::Expose(service, case.ask.port()?, case.ask.protocol()?);
+    let stack = change.applied(case.stack)?;
+    let cells = case.cells(&case.scene(&stack), case.to, case.ask);
+    let works = cells
+        .iter()
+        .any(|cell| cell.prediction.verdict == Verdict::Ok);
+    works.then(|| Advice {
+        changes: vec![change],
+        opens: true,
+        besides: None,
+    })
+}
+
 fn attempt(change: &Change, stack: &Stack, tried: &mut usize) -> Option<Stack> {
     if *tried >= MOST_TRIES {
         return None;
@@ -140,6 +167,9 @@ fn attempt(change: &Change, stack: &Stack, tried: &mut usize) -> Option<Stack> {
 }
 
 fn does_it(case: &Case, stack: &Stack, changes: &[&Change], opens: bool) -> bool {
+    if is_refused(stack) {
+        return false;
+    }
     let published = changes.iter().find_map(|change| change.published());
     let scene = case.scene(stack);
     let works = case.works(&scene, published);
@@ -152,6 +182,22 @@ fn does_it(case: &Case, stack: &Stack, changes: &[&Change], opens: bool) -> bool
         && cells
             .iter()
             .all(|cell| matches!(cell.prediction.verdict, Verdict::Fail(_)))
+}
+
+/// A shim where none can help is a mistake of the file.
+fn is_refused(stack: &Stack) -> bool {
+    stack.networks.values().any(|network| {
+        let deaf = match network.driver {
+            Driver::Macvlan(mode) => match mode {
+                MacvlanMode::Private | MacvlanMode::Passthru => true,
+                MacvlanMode::Bridge | MacvlanMode::Vepa => false,
+            },
+            Driver::Ipvlan(_, flag) => flag != IpvlanFlag::Bridge,
+            Driver::Bridge | Driver::DefaultBridge | Driver::Host | Driver::None => false,
+            Driver::Overlay | Driver::Plugin(_) => false,
+        };
+        deaf && network.shim.is_some()
+    })
 }
 
 fn gentlest(case: &Case, now: &Scene, ends: Vec<Vec<Change>>, opens: bool) -> Option<Advice> {
@@ -305,14 +351,6 @@ fn against(
             .into_iter()
             .map(|(service, target, protocol)| Change::OnAllAddresses(service, target, protocol))
             .collect(),
-        Code::NoListener => {
-            let asked = case.ask.port().zip(case.ask.protocol());
-            let service = to.service.clone().zip(asked);
-            service
-                .map(|(service, (port, protocol))| Change::Expose(service, port, protocol))
-                .into_iter()
-                .collect()
-        }
         Code::NoDefaultRoute
         | Code::NoReturnRoute
         | Code::DirectRouteBlocked
@@ -337,6 +375,7 @@ fn against(
         | Code::GatewayIsOtherNet
         | Code::OverlayNotAttachable
         | Code::SwarmInactive
+        | Code::NoListener
         | Code::ListenerLoopback
         | Code::HostFirewall
         | Code::RpFilter

@@ -82,6 +82,9 @@ fn sides(scene: &Scene) -> IndexMap<Key, Side> {
     let mut sides: IndexMap<Key, Side> = IndexMap::new();
     for cell in predict::all(scene) {
         let question = &cell.question;
+        if question.from == Viewpoint::Container(question.meant.clone()) {
+            continue;
+        }
         let way = way(scene, &question.to, &question.meant);
         let key = (
             question.from.to_string(),
@@ -287,6 +290,7 @@ impl Delta {
 /// `tcp/80 by front`, `the name db`, `tcp/8080 at the host`.
 fn words(changed: &Changed) -> String {
     let what = match changed.way.strip_prefix("name ") {
+        Some(name) if name == changed.to => "its own name".to_owned(),
         Some(name) if changed.ask == Ask::Name.to_string() => format!("the name {name}"),
         Some(_) => changed.ask.clone(),
         None if ["the host", "127.0.0.1"].contains(&changed.way.as_str()) => {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::port::Protocol;
-use crate::plan::observed::Observed;
+use crate::plan::observed::{Observed, SwarmState};
 
 /// Everything that the rules ask beyond specs and observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +37,27 @@ pub struct Facts {
     pub listening: BTreeMap<String, Vec<Listening>>,
     /// The addresses that a container has inside, by its name; absent is not known.
     pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Which firewall the engine writes its rules in.
+    pub backend: Backend,
+    /// Whether the user has rules of their own before the engine's.
+    pub user_rules: bool,
+    /// Whether the daemon lets others ask container addresses directly.
+    pub direct_routing: bool,
+    pub rootless: bool,
+    /// Whether the engine is part of a swarm; none is not known.
+    pub swarm: Option<bool>,
     /// Whether something was observed at all.
     pub observed: bool,
+}
+
+/// What the engine writes its firewall rules in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    #[default]
+    Iptables,
+    /// From engine 29 on, where the daemon is told so.
+    Nftables,
 }
 
 /// Where on itself a host asks for names.
@@ -121,6 +140,11 @@ impl Default for Facts {
             way_out: None,
             listening: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            backend: Backend::default(),
+            user_rules: false,
+            direct_routing: false,
+            rootless: false,
+            swarm: None,
             observed: false,
         }
     }
@@ -144,6 +168,8 @@ impl Facts {
         };
         let mut facts = Facts::of_engine(engine, observed.engine.api);
         facts.observed = true;
+        facts.rootless = observed.engine.rootless;
+        facts.swarm = Some(observed.engine.swarm != SwarmState::Inactive);
         if let Some(host) = &observed.host {
             facts.arp_ignore = host.arp_ignore;
             facts.way_out = Some(

@@ -46,6 +46,12 @@ pub fn matrix(scene: &Scene, cells: &[Compared], by: By) -> Matrix {
         let Some(column) = column(scene, cell, by) else {
             continue;
         };
+        // Whether it reaches its own published port is no square of who reaches whom.
+        let question = &cell.cell.question;
+        let to_itself = question.from == Viewpoint::Container(question.meant.clone());
+        if by == By::Service && to_itself {
+            continue;
+        }
         let row = labels
             .get(&cell.cell.question.from)
             .cloned()

@@ -14,6 +14,7 @@
 
 mod agent;
 mod bed;
+mod check;
 mod doctor;
 mod engine;
 mod examples;
@@ -34,6 +35,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let tests = [
         harness::tests(),
+        check::tests(),
         doctor::tests(),
         agent::tests(),
         engine::tests(),

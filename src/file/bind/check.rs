@@ -33,6 +33,9 @@ impl Binder<'_> {
                 ("restart", Disturbance::Restart as fn(String) -> Disturbance),
                 ("stop", Disturbance::Stop),
                 ("start", Disturbance::Start),
+                ("kill", Disturbance::Kill),
+                ("pause", Disturbance::Pause),
+                ("unpause", Disturbance::Unpause),
             ] {
                 let Some(service) = item.get(key) else {
                     continue;
@@ -62,7 +65,7 @@ impl Binder<'_> {
                     "each entry of `after` says one thing",
                 )
                 .at(item.span)
-                .hint("write one of restart, stop, start in each: [{stop: web}, {start: web}]");
+                .hint("write one of restart, stop, start, kill, pause, unpause in each: [{stop: web}, {start: web}]");
                 self.tell(diagnostic, &["checks", &index, "after"]);
             }
         }
@@ -74,7 +77,7 @@ impl Binder<'_> {
             expect: text(node, "expect").unwrap_or_else(|| "ok".to_owned()),
             within: duration(node, "within"),
             require: yes(node, "require"),
-            warning: yes(node, "warning"),
+            warning: yes(node, "warning") || text(node, "level").as_deref() == Some("warning"),
             after,
             from,
             to,

@@ -133,6 +133,13 @@ pub static CHECK: Shape = Shape {
         )
         .default("false"),
         key(
+            "level",
+            Kind::Choice(&["error", "warning"]),
+            "Level",
+            "Whether a failure fails the run or is only told; the same as `warning`.",
+        )
+        .default("error"),
+        key(
             "after",
             Kind::List(&Kind::Object(&DISTURBANCE), Unique::No),
             "After",
@@ -151,5 +158,18 @@ pub static DISTURBANCE: Shape = Shape {
         key("restart", Kind::Text, "Restart", "The service to restart."),
         key("stop", Kind::Text, "Stop", "The service to stop."),
         key("start", Kind::Text, "Start", "The service to start."),
+        key(
+            "kill",
+            Kind::Text,
+            "Kill",
+            "The service to kill, without asking it to stop.",
+        ),
+        key("pause", Kind::Text, "Pause", "The service to freeze."),
+        key(
+            "unpause",
+            Kind::Text,
+            "Unpause",
+            "The service to let go on.",
+        ),
     ],
 };

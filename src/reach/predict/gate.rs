@@ -7,8 +7,10 @@ use crate::reach::predict::Path;
 use crate::reach::predict::packet::{Packet, Rewrite};
 use crate::reach::predict::trace::there_and_back;
 use crate::reach::question::{Ask, Question};
-use crate::reach::rules::bridge::{self, Forwarded};
-use crate::reach::rules::publish::{self, Came, Publish};
+use crate::reach::rules::bridge::{self, B6, Forwarded};
+use crate::reach::rules::engine::{self, V6};
+use crate::reach::rules::exit;
+use crate::reach::rules::publish::{self, Came, P14, Publish};
 use crate::reach::scene::{GatewayMode, HOST, NodeId, Scene};
 use crate::reach::verdict::{Hop, Obstacle, Translation};
 
@@ -33,6 +35,7 @@ pub fn taken_by_engine(
     match publish::publication(scene, came, packet.destination, protocol, port) {
         Publish::Not => Ok(false),
         Publish::Translated(publication, to, card) => {
+            path.cards_of(exit::published(scene, publication.node));
             path.card(card);
             path.hops.push(Hop::Translated {
                 at: "host".to_owned(),
@@ -62,7 +65,13 @@ pub fn taken_by_engine(
             Ok(false)
         }
         Publish::Proxied(publication, to, card) => {
-            path.card(card);
+            path.cards_of(exit::published(scene, publication.node));
+            path.card(&P14);
+            let same_bridge = match came {
+                Came::ByBridge(segment, traits) => segment == publication.segment && !traits.icc,
+                Came::FromHost | Came::ByWire => false,
+            };
+            path.card(if same_bridge { &B6 } else { card });
             path.hops.push(Hop::Translated {
                 at: "host".to_owned(),
                 from: packet.destination,
@@ -117,6 +126,15 @@ pub fn pass_the_host(
         let link = scene.nodes[HOST].links.get(link)?;
         Some((scene.segment_name(link.segment), scene.bridge_of(link)?))
     };
+    path.cards_of(engine::before_the_rules(&scene.facts)?);
+    let came_by = scene.nodes[HOST]
+        .links
+        .get(from)
+        .map_or("", |link| link.name.as_str());
+    let into = scene.nodes[HOST]
+        .links
+        .get(to)
+        .and_then(|link| link.segment);
     let published = packet.port.is_some_and(|port| {
         scene
             .owners(packet.destination)
@@ -132,7 +150,20 @@ pub fn pass_the_host(
         translated: packet.translated,
         published,
         icmp: question.ask == Ask::Icmp,
+        trusted: scene.facts.direct_routing
+            || (scene.trusted.iter())
+                .any(|(segment, link)| Some(*segment) == into && link == came_by),
     };
+    if forwarded.to.is_some_and(|(_, traits)| traits.ignored_mode) {
+        path.card(&V6);
+    }
+    if is_beside(scene, packet)
+        && forwarded
+            .to
+            .is_some_and(|(_, traits)| traits.mode4 == GatewayMode::Routed)
+    {
+        path.card(&exit::G5);
+    }
     if let Some(card) = bridge::forwarded(&scene.facts, forwarded)? {
         path.card(card);
         path.hops.push(Hop::Passed {
@@ -152,6 +183,19 @@ fn opens_ports(scene: &Scene, node: NodeId, address: IpAddr) -> bool {
     let exit = exits[usize::from(address.is_ipv6())];
     exit.and_then(|link| scene.nodes[node].links.get(link))
         .is_some_and(|link| link.addresses.iter().any(|prefix| prefix.addr() == address))
+}
+
+/// Whether the packet goes to an address that is not on its container's way out.
+fn is_beside(scene: &Scene, packet: &Packet) -> bool {
+    scene.owners(packet.destination).iter().any(|node| {
+        let mut links = scene.nodes[*node].links.iter().enumerate();
+        links.any(|(index, link)| {
+            link.addresses
+                .iter()
+                .any(|own| own.addr() == packet.destination)
+                && exit::beside(scene, *node, index)
+        })
+    })
 }
 
 fn publishes(scene: &Scene, container: &str, port: u16) -> bool {

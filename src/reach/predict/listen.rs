@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::model::port::Protocol;
 use crate::reach::facts::Listening;
 use crate::reach::predict::Path;
-use crate::reach::rules::host::LISTENER;
+use crate::reach::rules::host::{H6, LISTENER};
 use crate::reach::rules::publish;
 use crate::reach::scene::{HOST, NodeId, NodeKind, Scene};
 use crate::reach::verdict::{Code, Confidence, Failure, Hop, Obstacle, Stage};
@@ -60,6 +60,12 @@ pub fn listens(
         let declares = scene.tenants(node).any(|(_, tenant)| {
             tenant.down.is_none() && tenant.declared.contains(&(port, protocol))
         });
+        let wanting = scene
+            .tenants(node)
+            .filter(|(_, tenant)| tenant.declared.contains(&(port, protocol)));
+        if wanting.count() > 1 {
+            path.card(&H6);
+        }
         if declares {
             path.at_most(Confidence::Medium);
             path.hops.push(Hop::Listens {

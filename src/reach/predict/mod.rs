@@ -13,9 +13,10 @@ pub mod trace;
 use std::net::IpAddr;
 
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
+use crate::reach::rules::engine;
 use crate::reach::rules::host::{self, DOWN};
 use crate::reach::rules::name::{self, N5};
-use crate::reach::scene::{NodeId, Scene, Tenant, is_placeholder};
+use crate::reach::scene::{HOST, NodeId, Scene, Tenant, is_placeholder, shown};
 use crate::reach::verdict::{Code, Confidence, Failure, Hop, Obstacle, Prediction, Stage, Verdict};
 
 /// A question with its answer.
@@ -98,6 +99,13 @@ impl Path {
         }
     }
 
+    /// Notes a rule that may have applied.
+    pub fn cards_of(&mut self, card: Option<&'static crate::reach::rules::Card>) {
+        if let Some(card) = card {
+            self.card(card);
+        }
+    }
+
     /// Lowers the confidence.
     pub fn at_most(&mut self, confidence: Confidence) {
         self.confidence = self.confidence.min(confidence);
@@ -115,6 +123,11 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
     };
     if let Some((name, tenant)) = tenant {
         is_up(name, tenant)?;
+        if tenant.node == HOST {
+            path.card(&host::H1);
+        } else if tenant.follows.is_some() {
+            path.card(&host::H4);
+        }
     }
     let Some((node, bound)) = scene.viewpoint(&question.from) else {
         return Err(host::outside("who asks is not part of the stack"));
@@ -129,6 +142,14 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
     };
     if question.ask == Ask::Name {
         return Ok(());
+    }
+    if scene.facts.rootless && node == HOST && tenant.is_none() {
+        let beyond = addresses
+            .iter()
+            .find(|address| !scene.is_local(HOST, **address));
+        if let Some(address) = beyond {
+            return Err(engine::rootless(&shown(*address)));
+        }
     }
     // A client tries the addresses one after another; the first failure is the one that it tells.
     let mut first: Option<Obstacle> = None;

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use crate::model::network::IpvlanMode;
 use crate::reach::predict::Path;
-use crate::reach::rules::wire::{self, End, M9};
+use crate::reach::rules::overlay::{self, O7};
+use crate::reach::rules::wire::{self, End, M9, M15, M18};
 use crate::reach::rules::{bridge, host};
 use crate::reach::scene::{
-    Endpoint, HOST, Link, NodeId, Role, Scene, SegmentKind, WireTraits, shown,
+    Endpoint, GatewayMode, HOST, Link, NodeId, Role, Scene, SegmentKind, WireTraits, shown,
 };
-use crate::reach::verdict::{Confidence, Hop, Obstacle, Stage};
+use crate::reach::verdict::{Confidence, Failure, Hop, Obstacle, Stage};
 
 /// Who on the segment of a link gets a frame for an address.
 pub fn deliver(
@@ -114,6 +115,13 @@ fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Resu
     let Some(segment) = one.segment.and_then(|id| scene.segments.get(id)) else {
         return Ok(());
     };
+    let pair = |link: &Link| {
+        let mut addresses = link.addresses.iter();
+        addresses.any(|own| own.max_prefix_len() - own.prefix_len() == 1)
+    };
+    if pair(one) && pair(two) {
+        path.card(&M18);
+    }
     match &segment.kind {
         SegmentKind::Bridge(traits) => {
             if one.role == Role::Port && two.role == Role::Port {
@@ -139,11 +147,25 @@ fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Resu
                 path.at_most(Confidence::Medium);
             }
             let card = wire::heard(traits, passthru, one_end, two_end)?;
+            if scene.facts.user_rules {
+                path.card(&M15);
+            }
             path.card(card);
             Ok(())
         }
-        SegmentKind::Overlay | SegmentKind::Outside => Ok(()),
+        SegmentKind::Outside => Ok(()),
+        SegmentKind::Overlay => {
+            let network = one
+                .network
+                .as_ref()
+                .and_then(|name| scene.networks.get(name));
+            if let Some(network) = network {
+                path.card(overlay::neighbours(scene.facts.swarm, network)?);
+            }
+            Ok(())
+        }
         SegmentKind::Plugin => {
+            path.card(&O7);
             path.at_most(Confidence::Low);
             Ok(())
         }
@@ -201,6 +223,21 @@ fn unanswered(scene: &Scene, kind: &SegmentKind, segment: &str, next: IpAddr) ->
             alone: false
         }) | SegmentKind::Plugin
     );
+    if let SegmentKind::Bridge(traits) = kind {
+        let network = scene
+            .networks
+            .values()
+            .find(|network| network.role == Role::Bridge && network.gateways.contains(&next));
+        if let Some(network) = network {
+            let mode = if next.is_ipv6() {
+                traits.mode6
+            } else {
+                traits.mode4
+            };
+            let isolated = mode == GatewayMode::Isolated;
+            return bridge::without_host(isolated, &network.key, false, Failure::HostUnreachable);
+        }
+    }
     let own = scene.networks.values().any(|network| {
         network.subnets.iter().any(|subnet| subnet.contains(&next))
             && matches!(network.role, Role::Bridge | Role::Tunnel)

@@ -3,15 +3,23 @@
 
 use std::net::IpAddr;
 
+use crate::model::network::IpvlanMode;
 use crate::reach::predict::answer::back;
 use crate::reach::predict::gate::{leave_translated, pass_the_host, taken_by_engine};
 use crate::reach::predict::packet::{Arrival, Packet};
 use crate::reach::predict::segment::deliver;
 use crate::reach::predict::{Path, listen};
 use crate::reach::question::{Ask, Question};
-use crate::reach::rules::bridge::{B7, B8};
+use crate::reach::rules::bridge::{self, B7, B8, B10, B14};
+use crate::reach::rules::engine::{V2, V4};
+use crate::reach::rules::exit;
 use crate::reach::rules::host::{self, NoRoute};
-use crate::reach::scene::{Endpoint, HOST, Link, NodeId, NodeKind, Role, Route, Scene};
+use crate::reach::rules::overlay::{self, O3};
+use crate::reach::rules::wire::{M7, M8, M11, M12};
+use crate::reach::scene::network::{DEFAULT_BRIDGE, GATEWAY_BRIDGE};
+use crate::reach::scene::{
+    Endpoint, GatewayMode, HOST, Link, Node, NodeId, NodeKind, Role, Route, Scene, SegmentKind,
+};
 use crate::reach::verdict::{Code, Failure, Hop, Obstacle, Stage, Verdict};
 
 /// No path of ours is longer; a loop of routes is.
@@ -115,6 +123,12 @@ fn there(
             .route(at, packet.destination)
             .ok_or_else(|| told_from_afar(missing_route(scene, at, packet.destination), came))?;
         let link = &scene.nodes[at].links[route.link];
+        if at == HOST
+            && let Some(obstacle) = hidden(scene, route, packet.destination, came)
+        {
+            return Err(obstacle);
+        }
+        note_route(scene, at, route, came, path);
         if came.is_none() {
             packet.source = Some(source_of(scene, at, route, link, &packet)?);
         }
@@ -146,6 +160,64 @@ fn there(
         Failure::Timeout,
         "a loop of routes",
     ))
+}
+
+/// Networks that the host has no link on: what it sends there takes a default route, or none.
+fn hidden(
+    scene: &Scene,
+    route: &Route,
+    destination: IpAddr,
+    came: Option<usize>,
+) -> Option<Obstacle> {
+    if route.destination.prefix_len() != 0 || scene.owners(destination).is_empty() {
+        return None;
+    }
+    let network = scene.networks.values().find(|network| {
+        network
+            .subnets
+            .iter()
+            .any(|subnet| subnet.contains(&destination))
+    })?;
+    let SegmentKind::Bridge(traits) = &scene.segments[network.segment].kind else {
+        return overlay::from_beyond(network, scene.facts.way_out);
+    };
+    let mode = if destination.is_ipv6() {
+        traits.mode6
+    } else {
+        traits.mode4
+    };
+    let isolated = mode == GatewayMode::Isolated;
+    let failure = match scene.facts.way_out {
+        Some(false) => Failure::NoRoute,
+        Some(true) | None => Failure::Timeout,
+    };
+    let obstacle = bridge::without_host(isolated, &network.key, came.is_some(), failure);
+    Some(obstacle.also(Failure::NoRoute))
+}
+
+/// What the choice of a route tells.
+fn note_route(scene: &Scene, at: NodeId, route: &Route, came: Option<usize>, path: &mut Path) {
+    let node = &scene.nodes[at];
+    let link = &node.links[route.link];
+    if came.is_none()
+        && let Some(card) = exit::chosen(scene, at, route)
+    {
+        path.card(card);
+    }
+    if link.network.as_deref() == Some(GATEWAY_BRIDGE) && route.destination.prefix_len() == 0 {
+        path.card(&O3);
+    }
+    let l3 = matches!(link.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
+    if l3 && route.destination.prefix_len() == 0 {
+        path.card(&M11);
+    }
+    // A router that sends a packet back to the wire it came from joins two subnets of it.
+    let back = came
+        .and_then(|came| node.links.get(came))
+        .map(|came| came.segment);
+    if node.kind == NodeKind::Router && back == Some(link.segment) {
+        path.card(&M7);
+    }
 }
 
 /// Rule R2: what a forwarding namespace has to tell comes by ICMP, and not every time.
@@ -193,6 +265,84 @@ fn missing_route(scene: &Scene, at: NodeId, destination: IpAddr) -> Obstacle {
             .and_then(|name| scene.networks.get(name))
             .is_some_and(|network| network.internal)
     };
+    let same_wire = |link: &&Link| {
+        let mut owners = scene.owners(destination).iter();
+        owners.any(|owner| {
+            let mut links = scene.nodes[*owner].links.iter();
+            links.any(|other| {
+                other.segment == link.segment
+                    && other.addresses.iter().any(|own| own.addr() == destination)
+            })
+        })
+    };
+    let on_wire = |link: &&Link| matches!(link.role, Role::Macvlan(_) | Role::Ipvlan(..));
+    let isolated = |link: &&Link| {
+        scene.bridge_of(link).is_some_and(|traits| {
+            let mode = if destination.is_ipv6() {
+                traits.mode6
+            } else {
+                traits.mode4
+            };
+            mode == GatewayMode::Isolated
+        })
+    };
+    let alone = |link: &&Link| {
+        let segment = link.segment.and_then(|id| scene.segments.get(id));
+        segment.is_some_and(|segment| match &segment.kind {
+            SegmentKind::Wire(traits) => traits.alone,
+            SegmentKind::Bridge(_) | SegmentKind::Overlay => false,
+            SegmentKind::Plugin | SegmentKind::Outside => false,
+        })
+    };
+    let v6 = destination.is_ipv6();
+    let off = scene.tenants(at).any(|(_, tenant)| tenant.no_ipv6);
+    let default = real
+        .iter()
+        .all(|link| link.network.as_deref() == Some(DEFAULT_BRIDGE));
+    let mut obstacle = plain_missing(node, &real, family, internal);
+    let card = match obstacle.code {
+        Code::FamilyMissing if v6 && off => Some(&V4),
+        Code::FamilyMissing if v6 && default => Some(&B14),
+        Code::FamilyMissing if !v6 => Some(&V2),
+        Code::InternalNoExit if real.iter().all(on_wire) => Some(&M12),
+        Code::NoDefaultRoute if real.iter().all(alone) => {
+            obstacle.code = Code::InternalNoExit;
+            Some(&M12)
+        }
+        Code::NoDefaultRoute if real.iter().any(isolated) => {
+            obstacle.code = Code::IsolatedNoHostIp;
+            Some(&B10)
+        }
+        Code::InternalNoExit if real.iter().any(isolated) => {
+            obstacle.code = Code::IsolatedNoHostIp;
+            Some(&B10)
+        }
+        Code::NoDefaultRoute => {
+            let wire = real.iter().find(|link| on_wire(link) && same_wire(link));
+            let meets = wire.and_then(|link| link.network.as_ref());
+            let inside = meets.and_then(|name| scene.networks.get(name));
+            match inside {
+                Some(network) if network.subnets.iter().any(|own| own.contains(&destination)) => {
+                    Some(&M8)
+                }
+                Some(_) => Some(&M7),
+                None => exit::missing(scene, at),
+            }
+        }
+        _ => None,
+    };
+    if let Some(card) = card {
+        obstacle.card = card;
+    }
+    obstacle
+}
+
+fn plain_missing(
+    node: &Node,
+    real: &[&Link],
+    family: impl Fn(&&&Link) -> bool,
+    internal: impl Fn(&&Link) -> bool,
+) -> Obstacle {
     let kind = if real.is_empty() {
         NoRoute::OnlyLoopback
     } else if !real.iter().any(|link| family(&link)) {

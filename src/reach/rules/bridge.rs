@@ -112,6 +112,48 @@ pub const FORWARD: Card = Card {
     source: "moby iptablesdoc new-daemon.md",
 };
 
+pub const B6: Card = Card {
+    id: "B6",
+    title: "published ports pass by the wall between neighbours",
+    text: "With inter-container communication off neighbours still reach each other's published ports at an address of the host: the engine's proxy takes the connection and makes one of its own.",
+    source: "measured on 20.10",
+};
+
+pub const B11: Card = Card {
+    id: "B11",
+    title: "a bridge may be without the host's address",
+    text: "With inhibit_ipv4 the engine gives the bridge no address: its containers talk to each other, and neither to the host nor through it.",
+    source: "moby daemon/libnetwork/drivers/bridge/labels.go",
+};
+
+pub const B14: Card = Card {
+    id: "B14",
+    title: "the default bridge has IPv6 only where the daemon gives it",
+    text: "IPv6 on the default bridge is a setting of the daemon (ipv6, fixed-cidr-v6) and of no file.",
+    source: "moby integration/networking TestDefaultBridgeIPv6",
+};
+
+pub const G_ISO: Card = Card {
+    id: "G-iso",
+    title: "nobody beyond an isolated bridge gets in",
+    text: "In gateway mode isolated nothing is published, nothing is routed, and the host has no address on the bridge.",
+    source: "moby integration/network/bridge TestIsolated",
+};
+
+pub const G_CTR: Card = Card {
+    id: "G-ctr",
+    title: "routed networks open their published ports to other networks too",
+    text: "From a container of another bridge network a routed network answers at published ports and to ping, and drops the rest; nat drops all.",
+    source: "moby TestInterNetworkDirectRouting, TestBridgeINCRouted",
+};
+
+pub const G_ESC: Card = Card {
+    id: "G-esc",
+    title: "direct access can be allowed",
+    text: "Links named in trusted_host_interfaces, and all links where the daemon has allow-direct-routing, may ask container addresses of a nat network directly.",
+    source: "moby TestDirectRoutingOpenPorts, TestAcceptFwMark, iptabler/endpoint.go",
+};
+
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
     &B1,
@@ -129,6 +171,12 @@ pub const CARDS: &[&Card] = &[
     &G_UNPROTECTED,
     &G_ROUTED,
     &FORWARD,
+    &B6,
+    &B11,
+    &B14,
+    &G_ISO,
+    &G_CTR,
+    &G_ESC,
 ];
 
 /// Two containers of one bridge. `linked` is whether a legacy link opens the port for this pair (B5).
@@ -169,6 +217,8 @@ pub struct Forwarded<'a> {
     /// Whether the destination's port is published by its container, at any address; ICMP counts in routed mode.
     pub published: bool,
     pub icmp: bool,
+    /// Whether the link it comes by is one that may ask container addresses directly.
+    pub trusted: bool,
 }
 
 /// What the engine's rules and the host's policy do with a forwarded packet.
@@ -205,9 +255,19 @@ pub fn forwarded(facts: &Facts, packet: Forwarded) -> Result<Option<&'static Car
             Some((from, _)) => Err(isolation(name, Some(from))),
             None => Ok(Some(&G_UNPROTECTED)),
         },
-        GatewayMode::Routed if packet.published || packet.icmp => Ok(Some(&G_ROUTED)),
+        GatewayMode::Routed if packet.published || packet.icmp => {
+            Ok(Some(if packet.from.is_some() {
+                &G_CTR
+            } else {
+                &G_ROUTED
+            }))
+        }
         GatewayMode::Routed => Err(Obstacle::fail(
-            &G_ROUTED,
+            if packet.from.is_some() {
+                &G_CTR
+            } else {
+                &G_ROUTED
+            },
             Stage::Firewall,
             Code::NotPublished,
             Failure::Timeout,
@@ -225,6 +285,9 @@ fn entering_nat(
 ) -> Result<Option<&'static Card>, Obstacle> {
     if let Some((from, _)) = packet.from {
         return Err(isolation(name, Some(from)));
+    }
+    if packet.trusted {
+        return Ok(Some(&G_ESC));
     }
     if facts.engine.0 >= 28 {
         return Err(Obstacle::fail(
@@ -301,5 +364,19 @@ fn isolation(to: &str, from: Option<&str>) -> Obstacle {
     )
     .remedy(format!(
         "put both on one network: add `{to}` to the networks of the one that asks"
+    ))
+}
+
+/// A bridge on which the host has no address, asked for an address of the host's or by the host. `forwarded` is whether
+/// the host hands on what somebody else sent.
+pub fn without_host(isolated: bool, name: &str, forwarded: bool, failure: Failure) -> Obstacle {
+    let card = match (isolated, forwarded) {
+        (true, true) => &G_ISO,
+        (true, false) => &B10,
+        (false, _) => &B11,
+    };
+    let at = format!("the bridge of `{name}`, where the host has no address");
+    Obstacle::fail(card, Stage::Route, Code::IsolatedNoHostIp, failure, at).remedy(format!(
+        "remove the option from network `{name}` that takes the host's address away"
     ))
 }

@@ -91,9 +91,17 @@ pub const INBOUND: Card = Card {
     source: "RFC 1918, RFC 4193; the limits of this tool",
 };
 
+pub const H6: Card = Card {
+    id: "H6",
+    title: "in one namespace a port is taken once",
+    text: "Containers that share a namespace share its ports: where two want to listen on the same one, the second fails to.",
+    source: "measured on 20.10",
+};
+
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
     &H1, &H3, &H4, &ROUTE, &AFAR, &AROUND, &FAMILY, &DOWN, &LISTENER, &NOBODY, &OUTSIDE, &INBOUND,
+    &H6,
 ];
 
 /// A namespace that has no route to an address.

@@ -3,8 +3,11 @@
 //! file, or a table measured by us. `stack why` prints the card of the rule that decides.
 
 pub mod bridge;
+pub mod engine;
+pub mod exit;
 pub mod host;
 pub mod name;
+pub mod overlay;
 pub mod publish;
 pub mod wire;
 
@@ -26,9 +29,12 @@ pub fn cards() -> impl Iterator<Item = &'static Card> {
     [
         name::CARDS,
         bridge::CARDS,
+        exit::CARDS,
         publish::CARDS,
         host::CARDS,
         wire::CARDS,
+        overlay::CARDS,
+        engine::CARDS,
     ]
     .into_iter()
     .flatten()

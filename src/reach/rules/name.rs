@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::reach::facts::{OwnServer, Upstream};
 use crate::reach::rules::Card;
-use crate::reach::rules::host::H3;
-use crate::reach::scene::{Endpoint, NodeId, Resolver, Scene, Tenant};
+use crate::reach::rules::overlay::{O4, O5};
+use crate::reach::scene::{Endpoint, NodeId, Resolver, Role, Scene, Tenant};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 
 pub const N1: Card = Card {
@@ -71,8 +71,38 @@ pub const N13: Card = Card {
     source: "moby daemon/command/config.go",
 };
 
+pub const N8: Card = Card {
+    id: "N8",
+    title: "the resolver takes names as they are, and so many at once",
+    text: "The engine writes `ndots:0`, so a name without a dot is asked as it stands. It forwards at most 1024 questions at once; beyond that the answer is SERVFAIL.",
+    source: "moby daemon/libnetwork/resolver.go",
+};
+
+pub const N9: Card = Card {
+    id: "N9",
+    title: "in host mode names are the host's",
+    text: "A container in host mode has the host's resolver file and hosts file: no name of a container is known there. A guest in another container's namespace has its owner's names.",
+    source: "moby daemon/container_operations.go; measured on 20.10",
+};
+
+pub const N10: Card = Card {
+    id: "N10",
+    title: "without a network no name is resolved",
+    text: "With network_mode none there is no name server that could be reached: every name fails at once.",
+    source: "measured on 20.10",
+};
+
+pub const N14: Card = Card {
+    id: "N14",
+    title: "link-local addresses are given out too, where they were assigned",
+    text: "A name leads to an IPv6 link-local address where the network's subnet is one; it works only from a link of that network.",
+    source: "moby integration/networking TestBridgeICC",
+};
+
 /// The cards of this file.
-pub const CARDS: &[&Card] = &[&N1, &N2, &N3, &N4, &N5, &N6, &N7, &N11, &N13];
+pub const CARDS: &[&Card] = &[
+    &N1, &N2, &N3, &N4, &N5, &N6, &N7, &N11, &N13, &N8, &N9, &N10, &N14,
+];
 
 /// What a name leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,9 +150,11 @@ pub fn resolve(
     match (resolver, tenant) {
         (Resolver::Embedded, Some((_, tenant))) => from_engine(scene, node, tenant, name),
         (Resolver::Embedded, None) => Err(unknown(scene, node, name)),
-        (Resolver::HostCopy | Resolver::Host, _) => Err(without_engine(scene, node, name)),
+        (Resolver::HostCopy | Resolver::Host, _) => {
+            Err(without_engine(scene, node, tenant.is_some(), name))
+        }
         (Resolver::Nothing, _) => Err(Obstacle::fail(
-            &H3,
+            &N10,
             Stage::Resolve,
             Code::NetnsNone,
             Failure::NoRoute,
@@ -141,7 +173,7 @@ fn file(addresses: Vec<IpAddr>, card: &'static Card) -> Resolved {
     }
 }
 
-fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
+fn without_engine(scene: &Scene, node: NodeId, is_container: bool, name: &str) -> Obstacle {
     let who = scene.nodes[node].name.as_str();
     let asks_nobody = match (scene.nodes[node].resolver, scene.facts.host_asks_nobody) {
         (Resolver::Host, Some(_)) | (Resolver::HostCopy, Some(OwnServer::Address)) => true,
@@ -153,8 +185,9 @@ fn without_engine(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
         Upstream::Answers => Failure::Nxdomain,
         Upstream::Unreachable => Failure::NoRoute,
     };
+    let as_host = is_container && scene.nodes[node].resolver == Resolver::Host;
     let mut obstacle = Obstacle::fail(
-        &N1,
+        if as_host { &N9 } else { &N1 },
         Stage::Resolve,
         Code::NoEmbeddedDns,
         failure,
@@ -275,6 +308,19 @@ fn answer(scene: &Scene, found: &[Endpoint], network: &str, card: &'static Card)
         .flat_map(|link| link.addresses.iter().map(|prefix| prefix.addr()))
         .collect();
     addresses.sort_by_key(|address| address.is_ipv6());
+    let local = addresses.iter().any(|address| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    });
+    let tunnel = scene
+        .networks
+        .get(network)
+        .is_some_and(|fact| fact.role == Role::Tunnel);
+    let card = match (local, tunnel) {
+        (true, _) => &N14,
+        (false, true) if !std::ptr::eq(card, &N5) => &O4,
+        (false, _) => card,
+    };
     Resolved {
         addresses,
         nodes: found.iter().map(|endpoint| endpoint.node).collect(),
@@ -282,6 +328,10 @@ fn answer(scene: &Scene, found: &[Endpoint], network: &str, card: &'static Card)
         resolver: "127.0.0.11",
         card,
     }
+}
+
+fn is_known(scene: &Scene, name: &str) -> bool {
+    scene.names.values().any(|names| names.contains_key(name))
 }
 
 fn unknown(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
@@ -308,6 +358,12 @@ fn unknown(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
         (Failure::Timeout, &N7)
     } else {
         (Failure::Servfail, &N7)
+    };
+    let tasks = name.strip_prefix("tasks.");
+    let card = if tasks.is_some_and(|name| is_known(scene, name)) {
+        &O5
+    } else {
+        card
     };
     let at = format!("the name `{name}`, asked by `{who}`");
     match elsewhere.first() {

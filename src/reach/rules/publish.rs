@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::model::port::Protocol;
 use crate::reach::facts::Facts;
 use crate::reach::rules::Card;
-use crate::reach::scene::{BridgeTraits, Publication, Scene, SegmentId, WhyUnpublished};
+use crate::reach::scene::{BridgeTraits, HOST, Publication, Scene, SegmentId, WhyUnpublished};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 
 pub const P1: Card = Card {
@@ -86,6 +86,34 @@ pub const V3: Card = Card {
     source: "moby TestGatewaySelection",
 };
 
+pub const P2: Card = Card {
+    id: "P2",
+    title: "without the proxy a published port is not open at ::1",
+    text: "What the host sends to ::1 cannot be translated to a container; only the engine's proxy listens there.",
+    source: "moby TestAccessPublishedPortFromHost",
+};
+
+pub const P8: Card = Card {
+    id: "P8",
+    title: "in host mode there is nothing to publish",
+    text: "A container in host mode opens its sockets on the host itself: `ports` is ignored, and the port is the one it listens on.",
+    source: "measured on 20.10",
+};
+
+pub const P11: Card = Card {
+    id: "P11",
+    title: "a routed network publishes nothing at the host",
+    text: "In gateway mode routed there is no translation and no proxy: a published port is open at the container's own address, and the host's port means nothing.",
+    source: "moby iptablesdoc usernet-portmap-routed.md",
+};
+
+pub const P14: Card = Card {
+    id: "P14",
+    title: "the proxy and hairpin hide who asks",
+    text: "What comes by translation keeps the client's address; what the proxy takes, or what goes back into the bridge it came from, arrives with the gateway's.",
+    source: "measured on 20.10 and 28",
+};
+
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
     &P1,
@@ -99,6 +127,10 @@ pub const CARDS: &[&Card] = &[
     &P13,
     &P_INTERNAL,
     &V3,
+    &P2,
+    &P8,
+    &P11,
+    &P14,
 ];
 
 /// How a packet for an address of the host came there.
@@ -143,6 +175,10 @@ pub fn publication<'a>(
         return Publish::Not;
     };
     let v6 = destination.is_ipv6();
+    // Nothing can be sent from ::1 to anywhere, and no sysctl changes that.
+    if v6 && destination.is_loopback() && !facts.userland_proxy {
+        return Publish::Not;
+    }
     let same_family = if v6 { publication.to6 } else { publication.to4 };
     let Some(to) = same_family.filter(|_| !v6 || facts.ip6tables) else {
         // An engine without rules for IPv6 leaves it to its proxy, even where it is told to do without (measured on
@@ -224,6 +260,13 @@ pub fn why_closed(
         .iter()
         .find(|wish| wish.protocol == protocol && wish.host_port == port)?;
     let (card, code, remedy) = match unpublished.why {
+        // Where the service listens on the very port that it wanted to publish, the host has it after all.
+        WhyUnpublished::HostMode if is_declared(scene, protocol, port) => return None,
+        WhyUnpublished::HostMode => (
+            &P8,
+            Code::ModeHasNoPublish,
+            "ask the port that the service listens on",
+        ),
         WhyUnpublished::Mode => (
             &P10,
             Code::ModeHasNoPublish,
@@ -234,17 +277,18 @@ pub fn why_closed(
             Code::NotPublished,
             "remove `internal: true` from its network, or give it another one",
         ),
-        WhyUnpublished::Routed => (
-            &crate::reach::rules::bridge::G_ROUTED,
-            Code::NotPublished,
-            "ask the container's own address",
-        ),
+        WhyUnpublished::Routed => (&P11, Code::NotPublished, "ask the container's own address"),
     };
     let at = format!(
         "port {port} of the host, wanted by `{}`",
         unpublished.container
     );
     Some(Obstacle::fail(card, Stage::Translation, code, Failure::Refused, at).remedy(remedy))
+}
+
+fn is_declared(scene: &Scene, protocol: Protocol, port: u16) -> bool {
+    let mut tenants = scene.tenants(HOST);
+    tenants.any(|(_, tenant)| tenant.declared.contains(&(port, protocol)))
 }
 
 fn closed_here(facts: &Facts, publication: &Publication, destination: IpAddr) -> Obstacle {
@@ -267,6 +311,11 @@ fn closed_here(facts: &Facts, publication: &Publication, destination: IpAddr) ->
             &P7,
             Code::PublishedElsewhere,
             format!("ask {address}, or publish the port without an address"),
+        ),
+        None if destination.is_ipv6() && destination.is_loopback() && !facts.userland_proxy => (
+            &P2,
+            Code::PortOnWrongFamily,
+            "ask another address of the host".to_owned(),
         ),
         None => (
             &V3,

@@ -84,8 +84,60 @@ pub const SWITCH: Card = Card {
     source: "docker/docs issue 15855, canonical/lxd issue 2248; measured on a lan with switch: {promiscuous: reject}",
 };
 
+pub const M7: Card = Card {
+    id: "M7",
+    title: "two networks on one parent share the wire, not the subnet",
+    text: "Their containers hear each other, but have no address in common: what is in the other subnet goes to the router, and comes back if it routes between them.",
+    source: "moby integration/network/macvlan multi-subnet tests",
+};
+
+pub const M8: Card = Card {
+    id: "M8",
+    title: "each container lives in one subnet of each family",
+    text: "A network may have several subnets; from one to the other only a router on the wire leads.",
+    source: "moby integration/network/macvlan multi-subnet tests",
+};
+
+pub const M10: Card = Card {
+    id: "M10",
+    title: "ipvlan l3 asks nobody and answers nobody",
+    text: "In modes l3 and l3s there is no ARP, no broadcast and no multicast on the wire: neighbours that ask for the address get no answer. In l3s packets also pass the host's firewall.",
+    source: "Documentation/networking/ipvlan.rst; measured in guest kernels",
+};
+
+pub const M11: Card = Card {
+    id: "M11",
+    title: "the way out of ipvlan l3 is the link itself",
+    text: "There is no gateway to ask: the default route is the link, and the host's own routes lead on from there.",
+    source: "moby daemon/libnetwork/drivers/ipvlan/ipvlan_joinleave.go",
+};
+
+pub const M12: Card = Card {
+    id: "M12",
+    title: "an internal network on a parent, or one without a parent, is shut",
+    text: "Its containers talk to each other and to nobody else: there is no default route, and without a parent no wire either.",
+    source: "moby integration/network/macvlan, ipvlan: internal and nil-parent tests",
+};
+
+pub const M15: Card = Card {
+    id: "M15",
+    title: "the host's firewall does not see its macvlan containers",
+    text: "Their frames go from the parent to the wire and never through the host's tables: no rule of iptables or nftables on the host stops them.",
+    source: "drivers/net/macvlan.c; measured on 20.10",
+};
+
+pub const M18: Card = Card {
+    id: "M18",
+    title: "a subnet of two addresses works",
+    text: "/31 and /127 have neither network nor broadcast address (RFC 3021, RFC 6164): both addresses are stations.",
+    source: "moby TestPointToPoint",
+};
+
 /// The cards of this file.
-pub const CARDS: &[&Card] = &[&M1, &M2, &M3, &M4, &M5, &M6, &M9, &M13, &M16, &M17, &SWITCH];
+pub const CARDS: &[&Card] = &[
+    &M1, &M2, &M3, &M4, &M5, &M6, &M9, &M13, &M16, &M17, &SWITCH, &M7, &M8, &M10, &M11, &M12, &M15,
+    &M18,
+];
 
 /// One end of a frame's way.
 #[derive(Debug, Clone, Copy)]
@@ -321,7 +373,7 @@ fn through_the_switch(
 
 fn no_answer(to: End) -> Obstacle {
     Obstacle::fail(
-        &M9,
+        &M10,
         Stage::Link,
         Code::IpvlanL3NoBcast,
         Failure::HostUnreachable,

@@ -230,6 +230,9 @@ fn endpoint_addresses(
             .filter(|subnet| subnet.addr().is_ipv4() == v4);
         let pools: Vec<IpNet> = pools.copied().collect();
         let Some(first) = pools.first() else { continue };
+        if !v4 && switched_off(spec) {
+            continue;
+        }
         let address = known.or_else(|| {
             let range = pool_range(draft, &attachment.network, *first);
             draft
@@ -341,10 +344,22 @@ fn add_tenant(draft: &mut Draft, spec: &ContainerSpec, node: NodeId, owner: Opti
             declared,
             hosts_file,
             private_names,
+            no_ipv6: switched_off(spec),
             follows: owner.map(str::to_owned),
             names,
         },
     );
+}
+
+/// Rule V4.
+fn switched_off(spec: &ContainerSpec) -> bool {
+    ["all", "default"].iter().any(|scope| {
+        let key = format!("net.ipv6.conf.{scope}.disable_ipv6");
+        spec.config
+            .sysctls
+            .get(&key)
+            .is_some_and(|value| value == "1")
+    })
 }
 
 /// Default routes, and what is published where: both belong to the endpoint that is the way out.
@@ -369,7 +384,7 @@ pub fn add_ways_out(draft: &mut Draft, containers: &[Settled]) {
         draft.scene.exits.insert(container.node, exit);
         publish(draft, container, &order, exit);
     }
-    let host_mode: Vec<(String, Vec<PublishedPort>)> = draft
+    let host_mode: Vec<(String, Vec<PublishedPort>, WhyUnpublished)> = draft
         .containers()
         .iter()
         .filter(|spec| {
@@ -378,11 +393,17 @@ pub fn add_ways_out(draft: &mut Draft, containers: &[Settled]) {
                 ContainerNetwork::Host | ContainerNetwork::None
             )
         })
-        .map(|spec| (spec.name.clone(), spec.ports.clone()))
+        .map(|spec| {
+            let why = match spec.network {
+                ContainerNetwork::Host => WhyUnpublished::HostMode,
+                _ => WhyUnpublished::Mode,
+            };
+            (spec.name.clone(), spec.ports.clone(), why)
+        })
         .collect();
-    for (name, ports) in host_mode {
+    for (name, ports, why) in host_mode {
         for port in ports {
-            unpublished(draft, &name, &port, WhyUnpublished::Mode);
+            unpublished(draft, &name, &port, why);
         }
     }
 }

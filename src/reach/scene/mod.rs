@@ -53,6 +53,8 @@ pub struct Scene {
     pub networks: IndexMap<String, NetworkFact>,
     /// The links that are a container's way out, for IPv4 and IPv6.
     pub(crate) exits: HashMap<NodeId, [Option<usize>; 2]>,
+    /// Links that may ask container addresses of a bridge directly.
+    pub(crate) trusted: Vec<(SegmentId, String)>,
     /// Who has an address, anywhere.
     pub(crate) owners: HashMap<IpAddr, Vec<NodeId>>,
     /// The places in [`Scene::containers`] of those who live in a namespace.
@@ -82,6 +84,8 @@ pub struct Tenant {
     pub hosts_file: Vec<(String, IpAddr)>,
     /// Names that only it sees, and the containers they mean.
     pub private_names: Vec<(String, String)>,
+    /// Whether it has switched IPv6 off.
+    pub no_ipv6: bool,
     /// Whose namespace it lives in, if not its own.
     pub follows: Option<String>,
     /// Names the engine's resolver has for it, for the list of targets.
@@ -194,6 +198,8 @@ pub struct BridgeTraits {
     pub mode6: GatewayMode,
     pub masquerade: bool,
     pub is_default: bool,
+    /// A gateway mode is asked for that this engine does not know.
+    pub ignored_mode: bool,
 }
 
 /// `com.docker.network.bridge.gateway_mode_ipv4` and `_ipv6` (engine 27: nat and routed; 28: all).
@@ -244,8 +250,10 @@ pub struct Unpublished {
 /// Why a port is not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhyUnpublished {
-    /// Host mode, or the way out is macvlan, ipvlan or nothing.
+    /// The way out is macvlan, ipvlan or nothing.
     Mode,
+    /// The container is in the host's own namespace.
+    HostMode,
     /// The way out is an internal network.
     Internal,
     /// The way out is routed: the container's own address has the port.
@@ -263,6 +271,7 @@ pub struct NetworkFact {
     pub gateways: Vec<IpAddr>,
     pub role: Role,
     pub internal: bool,
+    pub attachable: bool,
     /// The gateway that makes it an exit, for the order of exits.
     pub both_families: bool,
     /// Names of reserved addresses.

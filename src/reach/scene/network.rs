@@ -254,6 +254,17 @@ fn add_network(draft: &mut Draft, spec: &NetworkSpec) {
     let key = spec.key.to_string();
     let subnets: Vec<IpNet> = pools.iter().filter_map(|pool| pool.subnet).collect();
     if role == Role::Bridge {
+        let trusted = spec
+            .options
+            .get("com.docker.network.bridge.trusted_host_interfaces");
+        let known = draft.scene.facts.engine.0 >= 28;
+        for link in trusted
+            .into_iter()
+            .flat_map(|list| list.split(':'))
+            .filter(|_| known)
+        {
+            draft.scene.trusted.push((segment, link.to_owned()));
+        }
         host_end.retain(|prefix| has_host_address(draft, spec, segment, prefix.addr()));
         let name = bridge_link(draft, spec);
         let link = Link {
@@ -277,6 +288,7 @@ fn add_network(draft: &mut Draft, spec: &NetworkSpec) {
             gateways,
             role,
             internal: spec.internal,
+            attachable: spec.attachable,
             reserved,
         },
     );
@@ -445,6 +457,14 @@ fn bridge_traits(draft: &Draft, spec: &NetworkSpec) -> BridgeTraits {
         mode6: mode("gateway_mode_ipv6"),
         masquerade: option("enable_ip_masquerade") != Some("false"),
         is_default: spec.name == DEFAULT_BRIDGE,
+        ignored_mode: ["gateway_mode_ipv4", "gateway_mode_ipv6"]
+            .iter()
+            .any(|key| {
+                option(key).is_some_and(|word| {
+                    word != "nat"
+                        && gateway_mode(draft.scene.facts.engine.0, Some(word)) == GatewayMode::Nat
+                })
+            }),
     }
 }
 

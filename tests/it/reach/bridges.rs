@@ -110,51 +110,51 @@ fn bridges_host_and_none_on_an_old_engine() {
         old(),
         BRIDGE_QUESTIONS,
         expect![[r#"
-        web app icmp                     ok
-        web app tcp/80                   ok
-        web @app tcp/81                  timeout BRIDGE_ISOLATION B2
-        web db name                      nxdomain NAME_OTHER_NETWORK N6
-        web @db tcp/80                   timeout BRIDGE_ISOLATION B2
-        app db tcp/80                    ok
-        follower app tcp/80              ok
-        app 127.0.0.1 tcp/80             ok
-        follower 127.0.0.1 tcp/80        ok
-        q1 q2 name                       ok
-        q1 q2 tcp/80                     timeout ICC_OFF B4
-        q1 10.30.0.1 icmp                ok
-        q1 10.30.0.1 tcp/8000            ok
-        in1 in2 tcp/80                   ok
-        in1 @web tcp/80                  timeout INTERNAL_NO_EXIT B9
-        in1 10.40.0.1 icmp               ok
-        in1 10.10.0.1 icmp               ok
-        in1 10.10.0.1 tcp/8000           timeout INTERNAL_NO_EXIT B9
-        in1 10.40.0.1 tcp/8080           ok
-        web @in1 icmp                    timeout INTERNAL_NO_EXIT B9
-        host @in1 tcp/80                 ok
-        host @q1 tcp/80                  ok
-        host 127.0.0.1 tcp/8000          ok
-        host 10.20.0.1 tcp/8000          ok
-        host 127.0.0.1 tcp/8001          ok
-        host 10.10.0.1 tcp/8001          refused LOOPBACK_ONLY P4
-        db 10.20.0.1 tcp/8001            refused LOOPBACK_ONLY P4
-        web 10.10.0.1 tcp/8002           ok
-        web 10.20.0.1 tcp/8002           refused PUBLISHED_ELSEWHERE P7
-        web 10.10.0.1 tcp/8000           ok
-        db 10.20.0.1 tcp/8000            ok
-        host 127.0.0.1 tcp/8003          refused NOT_PUBLISHED P15
-        naked 10.10.0.1 icmp             no-route NETNS_NONE H3
-        naked web name                   no-route NETNS_NONE H3
-        plain db name                    ok
-        plain plain2 name                nxdomain NO_EMBEDDED_DNS N1
-        plain2 plain name                nxdomain NO_EMBEDDED_DNS N1
-        plain @plain2 tcp/80             ok
-        plain @web tcp/80                timeout BRIDGE_ISOLATION B2
-        web 10.10.0.1 tcp/8080           ok
-        hosted @web tcp/80               ok
-        hosted web name                  nxdomain NO_EMBEDDED_DNS N1
-        host web name                    nxdomain NO_EMBEDDED_DNS N1
-        hosted 127.0.0.1 tcp/8080        ok
-    "#]],
+            web app icmp                     ok
+            web app tcp/80                   ok
+            web @app tcp/81                  timeout BRIDGE_ISOLATION B2
+            web db name                      nxdomain NAME_OTHER_NETWORK N6
+            web @db tcp/80                   timeout BRIDGE_ISOLATION B2
+            app db tcp/80                    ok
+            follower app tcp/80              ok
+            app 127.0.0.1 tcp/80             ok
+            follower 127.0.0.1 tcp/80        ok
+            q1 q2 name                       ok
+            q1 q2 tcp/80                     timeout ICC_OFF B4
+            q1 10.30.0.1 icmp                ok
+            q1 10.30.0.1 tcp/8000            ok
+            in1 in2 tcp/80                   ok
+            in1 @web tcp/80                  timeout INTERNAL_NO_EXIT B9
+            in1 10.40.0.1 icmp               ok
+            in1 10.10.0.1 icmp               ok
+            in1 10.10.0.1 tcp/8000           timeout INTERNAL_NO_EXIT B9
+            in1 10.40.0.1 tcp/8080           ok
+            web @in1 icmp                    timeout INTERNAL_NO_EXIT B9
+            host @in1 tcp/80                 ok
+            host @q1 tcp/80                  ok
+            host 127.0.0.1 tcp/8000          ok
+            host 10.20.0.1 tcp/8000          ok
+            host 127.0.0.1 tcp/8001          ok
+            host 10.10.0.1 tcp/8001          refused LOOPBACK_ONLY P4
+            db 10.20.0.1 tcp/8001            refused LOOPBACK_ONLY P4
+            web 10.10.0.1 tcp/8002           ok
+            web 10.20.0.1 tcp/8002           refused PUBLISHED_ELSEWHERE P7
+            web 10.10.0.1 tcp/8000           ok
+            db 10.20.0.1 tcp/8000            ok
+            host 127.0.0.1 tcp/8003          refused NOT_PUBLISHED P15
+            naked 10.10.0.1 icmp             no-route NETNS_NONE H3
+            naked web name                   no-route NETNS_NONE N10
+            plain db name                    ok
+            plain plain2 name                nxdomain NO_EMBEDDED_DNS N1
+            plain2 plain name                nxdomain NO_EMBEDDED_DNS N1
+            plain @plain2 tcp/80             ok
+            plain @web tcp/80                timeout BRIDGE_ISOLATION B2
+            web 10.10.0.1 tcp/8080           ok
+            hosted @web tcp/80               ok
+            hosted web name                  nxdomain NO_EMBEDDED_DNS N9
+            host web name                    nxdomain NO_EMBEDDED_DNS N1
+            hosted 127.0.0.1 tcp/8080        ok
+        "#]],
     );
 }
 
@@ -165,51 +165,51 @@ fn bridges_host_and_none_on_a_new_engine() {
         new(),
         BRIDGE_QUESTIONS,
         expect![[r#"
-        web app icmp                     ok
-        web app tcp/80                   ok
-        web @app tcp/81                  timeout BRIDGE_ISOLATION B2
-        web db name                      nxdomain NAME_OTHER_NETWORK N6
-        web @db tcp/80                   timeout BRIDGE_ISOLATION B2
-        app db tcp/80                    ok
-        follower app tcp/80              ok
-        app 127.0.0.1 tcp/80             ok
-        follower 127.0.0.1 tcp/80        ok
-        q1 q2 name                       ok
-        q1 q2 tcp/80                     timeout ICC_OFF B4
-        q1 10.30.0.1 icmp                ok
-        q1 10.30.0.1 tcp/8000            ok
-        in1 in2 tcp/80                   ok
-        in1 @web tcp/80                  no-route INTERNAL_NO_EXIT B3
-        in1 10.40.0.1 icmp               ok
-        in1 10.10.0.1 icmp               no-route INTERNAL_NO_EXIT B3
-        in1 10.10.0.1 tcp/8000           no-route INTERNAL_NO_EXIT B3
-        in1 10.40.0.1 tcp/8080           ok
-        web @in1 icmp                    timeout INTERNAL_NO_EXIT B9
-        host @in1 tcp/80                 ok
-        host @q1 tcp/80                  ok
-        host 127.0.0.1 tcp/8000          ok
-        host 10.20.0.1 tcp/8000          ok
-        host 127.0.0.1 tcp/8001          ok
-        host 10.10.0.1 tcp/8001          refused LOOPBACK_ONLY P4
-        db 10.20.0.1 tcp/8001            refused LOOPBACK_ONLY P4
-        web 10.10.0.1 tcp/8002           ok
-        web 10.20.0.1 tcp/8002           refused PUBLISHED_ELSEWHERE P7
-        web 10.10.0.1 tcp/8000           ok
-        db 10.20.0.1 tcp/8000            ok
-        host 127.0.0.1 tcp/8003          refused NOT_PUBLISHED P15
-        naked 10.10.0.1 icmp             no-route NETNS_NONE H3
-        naked web name                   no-route NETNS_NONE H3
-        plain db name                    ok
-        plain plain2 name                nxdomain NO_EMBEDDED_DNS N1
-        plain2 plain name                nxdomain NO_EMBEDDED_DNS N1
-        plain @plain2 tcp/80             ok
-        plain @web tcp/80                timeout BRIDGE_ISOLATION B2
-        web 10.10.0.1 tcp/8080           ok
-        hosted @web tcp/80               ok
-        hosted web name                  nxdomain NO_EMBEDDED_DNS N1
-        host web name                    nxdomain NO_EMBEDDED_DNS N1
-        hosted 127.0.0.1 tcp/8080        ok
-    "#]],
+            web app icmp                     ok
+            web app tcp/80                   ok
+            web @app tcp/81                  timeout BRIDGE_ISOLATION B2
+            web db name                      nxdomain NAME_OTHER_NETWORK N6
+            web @db tcp/80                   timeout BRIDGE_ISOLATION B2
+            app db tcp/80                    ok
+            follower app tcp/80              ok
+            app 127.0.0.1 tcp/80             ok
+            follower 127.0.0.1 tcp/80        ok
+            q1 q2 name                       ok
+            q1 q2 tcp/80                     timeout ICC_OFF B4
+            q1 10.30.0.1 icmp                ok
+            q1 10.30.0.1 tcp/8000            ok
+            in1 in2 tcp/80                   ok
+            in1 @web tcp/80                  no-route INTERNAL_NO_EXIT B3
+            in1 10.40.0.1 icmp               ok
+            in1 10.10.0.1 icmp               no-route INTERNAL_NO_EXIT B3
+            in1 10.10.0.1 tcp/8000           no-route INTERNAL_NO_EXIT B3
+            in1 10.40.0.1 tcp/8080           ok
+            web @in1 icmp                    timeout INTERNAL_NO_EXIT B9
+            host @in1 tcp/80                 ok
+            host @q1 tcp/80                  ok
+            host 127.0.0.1 tcp/8000          ok
+            host 10.20.0.1 tcp/8000          ok
+            host 127.0.0.1 tcp/8001          ok
+            host 10.10.0.1 tcp/8001          refused LOOPBACK_ONLY P4
+            db 10.20.0.1 tcp/8001            refused LOOPBACK_ONLY P4
+            web 10.10.0.1 tcp/8002           ok
+            web 10.20.0.1 tcp/8002           refused PUBLISHED_ELSEWHERE P7
+            web 10.10.0.1 tcp/8000           ok
+            db 10.20.0.1 tcp/8000            ok
+            host 127.0.0.1 tcp/8003          refused NOT_PUBLISHED P15
+            naked 10.10.0.1 icmp             no-route NETNS_NONE H3
+            naked web name                   no-route NETNS_NONE N10
+            plain db name                    ok
+            plain plain2 name                nxdomain NO_EMBEDDED_DNS N1
+            plain2 plain name                nxdomain NO_EMBEDDED_DNS N1
+            plain @plain2 tcp/80             ok
+            plain @web tcp/80                timeout BRIDGE_ISOLATION B2
+            web 10.10.0.1 tcp/8080           ok
+            hosted @web tcp/80               ok
+            hosted web name                  nxdomain NO_EMBEDDED_DNS N9
+            host web name                    nxdomain NO_EMBEDDED_DNS N1
+            hosted 127.0.0.1 tcp/8080        ok
+        "#]],
     );
 }
 

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use expect_test::Expect;
 use indexmap::IndexMap;
 
+use stack::diagnostic::render::{Colour, text as diagnostics};
+use stack::file::files::Disk;
+use stack::file::request::{Request, Text};
 use stack::model::container::ContainerConfig;
 use stack::model::lan::{Lan, LanHost, Switch};
 use stack::model::network::{Driver, Ipam, Network, Parent, Pool, Promiscuity, Shim};
@@ -226,4 +229,18 @@ pub fn check(stack: &Stack, facts: Facts, questions: &[&str], expected: Expect) 
         writeln!(text, "{line:<32} {}", said(&prediction)).unwrap();
     }
     expected.assert_eq(&text);
+}
+
+/// The stack of a text, as project `t`.
+pub fn read(text: &str) -> Stack {
+    let mut request = Request::new("/t");
+    request.files = vec![Text::Inline(text.into())];
+    request.project_name = Some("t".into());
+    whole(&request)
+}
+
+fn whole(request: &Request) -> Stack {
+    let reading = stack::file::read(request, &Disk);
+    let told = diagnostics(&reading.diagnostics, &reading.sources, Colour::Never);
+    reading.stack.unwrap_or_else(|| panic!("not read:\n{told}"))
 }

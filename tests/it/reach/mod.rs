@@ -1,5 +1,6 @@
 //! Who reaches whom, as the rules say it. What live engines say to the same stacks is tested in `tests/live/reach.rs`.
 
+mod advice;
 mod bridges;
 mod build;
 mod many;

@@ -271,10 +271,10 @@ fn ipvlan_as_measured() {
           aa bb tcp/80                     ok
           host @aa icmp                    host-unreachable PARENT_FILTER M1
           aa 10.50.0.2 icmp                timeout PARENT_FILTER M1
-          office.peer @aa icmp             host-unreachable IPVLAN_L3_NO_BCAST M9
-          aa 10.50.0.9 icmp                timeout IPVLAN_L3_NO_BCAST M9
+          office.peer @aa icmp             host-unreachable IPVLAN_L3_NO_BCAST M10
+          aa 10.50.0.9 icmp                timeout IPVLAN_L3_NO_BCAST M10
           host 10.50.0.9 icmp              ok
-          aa 10.50.0.1 icmp                timeout IPVLAN_L3_NO_BCAST M9
+          aa 10.50.0.1 icmp                timeout IPVLAN_L3_NO_BCAST M10
           br @aa tcp/80                    host-unreachable PARENT_FILTER M1
           aa @br tcp/80                    host-unreachable NOBODY_THERE L2
           aa 10.50.0.2 tcp/8000            timeout PARENT_FILTER M1
@@ -285,10 +285,10 @@ fn ipvlan_as_measured() {
           aa bb tcp/80                     ok
           host @aa icmp                    ok
           aa 10.50.0.2 icmp                ok
-          office.peer @aa icmp             host-unreachable IPVLAN_L3_NO_BCAST M9
-          aa 10.50.0.9 icmp                timeout IPVLAN_L3_NO_BCAST M9
+          office.peer @aa icmp             host-unreachable IPVLAN_L3_NO_BCAST M10
+          aa 10.50.0.9 icmp                timeout IPVLAN_L3_NO_BCAST M10
           host 10.50.0.9 icmp              ok
-          aa 10.50.0.1 icmp                timeout IPVLAN_L3_NO_BCAST M9
+          aa 10.50.0.1 icmp                timeout IPVLAN_L3_NO_BCAST M10
           br @aa tcp/80                    ok
           aa @br tcp/80                    host-unreachable NOBODY_THERE L2
           aa 10.50.0.2 tcp/8000            ok
