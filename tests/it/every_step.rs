@@ -137,8 +137,12 @@ fn service(name: &str, earlier: &[String], stack: &Stack, dice: &mut Dice) -> Se
                 0 => vec![format!("alias{}", dice.roll(2))],
                 _ => Vec::new(),
             };
+            // One fixed MAC address at most, as engines before API 1.44 have it.
+            let is_first = networks.is_empty() && earlier.is_empty();
             let attachment = Attachment {
                 aliases,
+                mac_address: (is_first && dice.one_in(2))
+                    .then(|| format!("02:00:00:00:00:0{}", dice.roll(2)).parse().unwrap()),
                 ..Attachment::default()
             };
             networks.insert(key.clone(), attachment);
@@ -177,7 +181,10 @@ fn service(name: &str, earlier: &[String], stack: &Stack, dice: &mut Dice) -> Se
         },
         build: None,
         pull_policy: PullPolicy::Missing,
-        scale: u32::try_from(dice.roll(3)).unwrap().max(1),
+        scale: match earlier.is_empty() {
+            true => 1,
+            false => u32::try_from(dice.roll(3)).unwrap().max(1),
+        },
         container_name: None,
         config,
         connection,
@@ -252,7 +259,12 @@ async fn three_plans(seed: u64) -> Counts {
         remove_orphans: true,
         ..UpOptions::default()
     };
-    let machine = bare_machine(&["eth0", "eth1", "eth2"]);
+    let mut machine = bare_machine(&["eth0", "eth1", "eth2"]);
+    // Between the two a fixed MAC address is lost at a connect, and cannot be brought back.
+    machine.engine.api = match dice.one_in(2) {
+        true => (1, 41),
+        false => (1, 54),
+    };
     let mut counts = Counts::default();
 
     let case = Case {

@@ -271,10 +271,14 @@ fn rewiring(
     {
         anew.push("networks (the first one)".to_owned());
     }
-    for attachment in &rewiring.connect {
+    // What is cut must be such that it could be made again: a failed run is taken back.
+    for attachment in rewiring.connect.iter().chain(&rewiring.disconnect) {
+        let what = only_at_creation(attachment, observed);
+        let what = what.map(|what| format!("networks.{}.{what}", attachment.network));
         anew.extend(
-            only_at_creation(attachment, observed)
-                .map(|what| format!("networks.{}.{what}", attachment.network)),
+            what.filter(|what| !anew.contains(what))
+                .into_iter()
+                .collect::<Vec<_>>(),
         );
     }
     match (

@@ -11,6 +11,7 @@ use bollard::query_parameters::InspectContainerOptions;
 use crate::plan::spec::{AttachmentSpec, EndpointSpec, Spec};
 use crate::plan::step::{State, Step};
 use crate::world::engine::Engine;
+use crate::world::engine::container::inspect;
 use crate::world::engine::error::{refused, status};
 use crate::world::engine::old::TooOld;
 use crate::world::{ErrorKind, WorldError};
@@ -177,12 +178,13 @@ async fn connect(engine: &Engine, endpoint: &EndpointSpec) -> Result<(), WorldEr
     };
     let old = TooOld::new(act(), engine.api());
     check(std::slice::from_ref(attachment), &BTreeSet::new(), &old)?;
-    if attachment.mac_address.is_some() {
-        // Engines before API 1.54 drop it at a connect, without a word.
+    // Engines before API 1.54 drop it at a connect, without a word; but before 1.44 it is the container's, and holds for
+    // the network that it was made on.
+    if attachment.mac_address.is_some() && !is_own_mac(engine, endpoint).await? {
         old.needs((1, 54), "29.3", "a MAC address for a running container")?;
     }
     match connect_once(engine, container, &attachment.network, settings(attachment)).await {
-        Ok(()) => Ok(()),
+        Ok(()) => check_mac(engine, endpoint).await,
         Err(error) if is_connected_already(&error) => {
             if as_wanted(engine, endpoint).await? {
                 return Ok(());
@@ -194,6 +196,45 @@ async fn connect(engine: &Engine, endpoint: &EndpointSpec) -> Result<(), WorldEr
                 .map_err(|error| refused(act(), error))
         }
         Err(error) => Err(refused(act(), error)),
+    }
+}
+
+/// Whether the engine gives a container its MAC address whenever it is connected to this network: one before API 1.44,
+/// on the network of `NetworkMode`.
+async fn is_own_mac(engine: &Engine, endpoint: &EndpointSpec) -> Result<bool, WorldError> {
+    if engine.api() >= (1, 44) {
+        return Ok(false);
+    }
+    let mode = inspect(engine, &endpoint.container)
+        .await?
+        .and_then(|container| container.host_config?.network_mode);
+    Ok(mode.as_deref() == Some(&endpoint.attachment.network))
+}
+
+/// Looks whether the endpoint of a running container has its fixed MAC address; one without it goes.
+async fn check_mac(engine: &Engine, endpoint: &EndpointSpec) -> Result<(), WorldError> {
+    let EndpointSpec {
+        container,
+        attachment,
+    } = endpoint;
+    let Some(wanted) = attachment.mac_address.map(|mac| mac.to_string()) else {
+        return Ok(());
+    };
+    let networks = inspect(engine, container)
+        .await?
+        .and_then(|container| container.network_settings?.networks)
+        .unwrap_or_default();
+    let found = networks
+        .get(&attachment.network)
+        .and_then(|endpoint| endpoint.mac_address.as_deref());
+    match found {
+        // While the container is stopped, there is none to see.
+        None | Some("") => Ok(()),
+        Some(found) if found.eq_ignore_ascii_case(&wanted) => Ok(()),
+        Some(found) => {
+            disconnect(engine, endpoint).await?;
+            Err(mac_not_set(container, &attachment.network, &wanted, found))
+        }
     }
 }
 

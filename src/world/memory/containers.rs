@@ -384,6 +384,12 @@ impl Machine {
             return Ok(());
         }
         let network = self.networks.get(&endpoint.network);
+        // Engines drop it without a word, so the live world refuses it; old ones know it as the container's own.
+        let is_own = self.engine.api < (1, 44) && found.network_mode == endpoint.network;
+        if endpoint.mac.is_some() && !is_own && !self.engine.speaks(1, 54) {
+            let said = "the engine is too old for a MAC address of a running container";
+            return Err(WorldError::new(ErrorKind::Unsupported, act(), said));
+        }
         if let Some(network) = network.filter(|_| found.runs()) {
             match self.addresses(network, endpoint.asked_ipv4, endpoint.asked_ipv6) {
                 Ok((ipv4, ipv6)) => (endpoint.ipv4, endpoint.ipv6) = (ipv4, ipv6),

@@ -17,7 +17,9 @@ use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
 use crate::plan::desired::{At, Desired, Until};
 use crate::plan::diff::PlanError;
-use crate::plan::diff::container::{Fate, Recreate, after_donor, existing, fate, only_at_creation};
+use crate::plan::diff::container::{
+    Fate, Recreate, after_donor, attachments_of, existing, fate, only_at_creation,
+};
 use crate::plan::diff::draft::Draft;
 use crate::plan::diff::network::{Fate as NetworkFate, fate as network_fate};
 use crate::plan::graph::Graph;
@@ -197,9 +199,8 @@ impl<'a> Writer<'a> {
             };
             let found = self.found.get(&id).copied();
             let mut fate = fate(spec, found, self.observed, &self.options.recreate);
-            if let Some(network) = self.bound_to_replaced(spec)
+            if let Some(network) = self.bound_to_replaced(spec, found)
                 && !fate.is_new()
-                && self.options.recreate != Recreate::Never
             {
                 fate = Fate::Replace(Reason::Because(network));
             }
@@ -212,13 +213,23 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A network that is made anew and that this container cannot be put back on as it should be.
-    fn bound_to_replaced(&self, spec: &ContainerSpec) -> Option<ResourceId> {
-        let ContainerNetwork::Attached(attachments) = &spec.network else {
-            return None;
+    /// A network that is made anew and that this container cannot be put back on as it should be, or as it was.
+    fn bound_to_replaced(
+        &self,
+        spec: &ContainerSpec,
+        found: Option<&FoundContainer>,
+    ) -> Option<ResourceId> {
+        let wanted = match &spec.network {
+            ContainerNetwork::Attached(attachments) => attachments.as_slice(),
+            ContainerNetwork::Host
+            | ContainerNetwork::None
+            | ContainerNetwork::DefaultBridge { .. } => &[],
+            ContainerNetwork::Container(_) | ContainerNetwork::Named(_) => &[],
         };
-        attachments
+        let noted = found.map(attachments_of).unwrap_or_default();
+        wanted
             .iter()
+            .chain(&noted)
             .filter(|attachment| self.replaced.contains_key(&attachment.network))
             .find(|attachment| only_at_creation(attachment, self.observed).is_some())
             .map(|attachment| ResourceId::new(Kind::Network, &attachment.network))
