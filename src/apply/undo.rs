@@ -15,7 +15,7 @@ use crate::apply::report::{Failure, Leftover, Outcome, remedy};
 use crate::apply::status::{Act, Status};
 use crate::apply::walk::{Lane, task};
 use crate::apply::{Ended, Run, Signals, Voice};
-use crate::plan::step::{Step, StepIndex, Undo};
+use crate::plan::step::{Reason, Step, StepIndex, Undo};
 use crate::world::{ErrorKind, World, WorldError};
 
 impl<W: World> Run<'_, W> {
@@ -62,7 +62,15 @@ impl<W: World> Run<'_, W> {
         signals: &mut Signals<S>,
     ) -> bool {
         let plan = self.plan;
-        let inverses: Vec<Step> = plan.steps.iter().map(Step::inverse).collect();
+        let inverse = |(at, step): (usize, &Step)| {
+            let mut inverse = step.inverse();
+            // It was cut off: whoever did it may still be at it.
+            if self.statuses.of(StepIndex(at)) == Status::Started {
+                inverse.reason = Reason::Leftover;
+            }
+            inverse
+        };
+        let inverses: Vec<Step> = plan.steps.iter().enumerate().map(inverse).collect();
         // All steps are in the queue, those that are not taken back too: order is passed on through them.
         let tasks: Vec<_> = inverses.iter().map(task).collect();
         let needs: Vec<Need<()>> = plan

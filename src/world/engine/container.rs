@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use crate::model::mark;
 use crate::model::name::ProjectName;
 use crate::plan::spec::{ContainerNetwork, ContainerSpec, Spec};
-use crate::plan::step::{State, Step};
+use crate::plan::step::{Reason, State, Step};
 use crate::world::engine::Engine;
 use crate::world::engine::body;
 use crate::world::engine::endpoint;
@@ -55,6 +55,9 @@ pub async fn change(
         (State::Running(spec), State::Present(_)) => doer.stop(spec).await,
         (State::Running(spec), State::Absent) => doer.remove(spec, Was::Running).await,
         (State::Present(spec) | State::Parked(spec), State::Absent) => {
+            if step.reason == Reason::Leftover {
+                doer.await_late(spec).await?;
+            }
             doer.remove(spec, Was::Stopped).await
         }
         (State::Present(spec) | State::Running(spec), State::Parked(_)) => doer.park(spec).await,

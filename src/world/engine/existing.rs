@@ -16,6 +16,7 @@ use crate::model::service::Hook;
 use crate::plan::spec::Spec;
 use crate::world::engine::container::{Doer, hash_of, inspect, labels_of, name_of, reference};
 use crate::world::engine::error::{absent_is_fine, refused};
+use crate::world::engine::network::{LATE_TRIES, RETRY_AFTER};
 use crate::world::engine::{hook, owner};
 use crate::world::{ErrorKind, WorldError};
 
@@ -86,6 +87,20 @@ impl Doer<'_> {
             .await;
         absent_is_fine(stopped)
             .map_err(|error| refused(format!("cannot stop container `{}`", name_of(spec)), error))
+    }
+
+    /// Waits a moment for a container that a killed run has asked for, as for a network.
+    pub async fn await_late(&self, spec: &Spec) -> Result<(), WorldError> {
+        let Spec::Container(_) = spec else {
+            return Ok(());
+        };
+        for _ in 0..LATE_TRIES {
+            if self.locate(spec).await?.is_some() {
+                break;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        Ok(())
     }
 
     /// Stops and removes it; absent is success.

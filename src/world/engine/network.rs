@@ -13,7 +13,7 @@ use crate::model::name::ProjectName;
 use crate::model::{hash, name::NetworkName};
 use crate::plan::observed::FoundNetwork;
 use crate::plan::spec::{NetworkSpec, PoolSpec, Spec};
-use crate::plan::step::{State, Step};
+use crate::plan::step::{Reason, State, Step};
 use crate::world::engine::Engine;
 use crate::world::engine::error::{absent_is_fine, is_name_conflict, refused};
 use crate::world::engine::owner::{self, Owner};
@@ -32,7 +32,12 @@ pub async fn change(
     match (network_of(&step.before), network_of(&step.after)) {
         (_, Some(after)) if step.before == step.after => must_exist(engine, &after.name).await,
         (None, Some(after)) => create(engine, project, after, progress).await,
-        (Some(before), None) => remove(engine, project, &before.name).await,
+        (Some(before), None) => {
+            if step.reason == Reason::Leftover {
+                await_late(engine, &before.name).await?;
+            }
+            remove(engine, project, &before.name).await
+        }
         (Some(before), Some(after)) => {
             remove(engine, project, &before.name).await?;
             create(engine, project, after, progress).await
@@ -193,30 +198,32 @@ async fn create(
     };
     let made = engine.docker().create_network(request(project, spec)).await;
     drop(turn);
-    match made {
-        Ok(made) => {
-            if !made.warning.is_empty() {
-                progress.warn(&made.warning);
-            }
-            Ok(())
-        }
+    let made = match made {
         Err(error) if is_name_conflict(&error) => {
             let Some(holder) = by_name(engine, &spec.name).await?.pop() else {
                 return Err(refused(act(), error));
             };
-            let taken = |said: &str| Err(WorldError::new(ErrorKind::Taken, act(), said));
             match owner::owner(&holder.labels.unwrap_or_default(), project, &hash::of(spec)) {
-                Owner::Same => Ok(()),
-                Owner::Changed => taken(
-                    "a network of that name was made meanwhile by another run with other settings",
-                ),
+                Owner::Same => return Ok(()),
+                // The project is locked, so it is what a killed run had asked for and the engine made afterwards.
+                Owner::Changed => {
+                    let id = holder.id.as_deref().unwrap_or(&spec.name);
+                    remove_by_id(engine, &spec.name, id).await?;
+                    engine.docker().create_network(request(project, spec)).await
+                }
                 Owner::Foreign(whose) => {
-                    taken(&format!("there is a network of that name, and {whose}"))
+                    let said = format!("there is a network of that name, and {whose}");
+                    return Err(WorldError::new(ErrorKind::Taken, act(), said));
                 }
             }
         }
-        Err(error) => Err(refused(act(), error)),
+        made => made,
+    };
+    let made = made.map_err(|error| refused(act(), error))?;
+    if !made.warning.is_empty() {
+        progress.warn(&made.warning);
     }
+    Ok(())
 }
 
 /// The engine looks for an unknown driver's plugin for 15 s, so it is asked what it has before.
@@ -267,6 +274,21 @@ pub async fn by_name(engine: &Engine, name: &str) -> Result<Vec<Network>, WorldE
         .collect())
 }
 
+/// Waits a moment for a network that a killed run has asked for, where it is not there: the engine goes on with a request
+/// whose client is gone, and tells of a network only when it is whole (seen 0.1 s after the kill).
+async fn await_late(engine: &Engine, name: &str) -> Result<(), WorldError> {
+    for _ in 0..LATE_TRIES {
+        if !by_name(engine, name).await?.is_empty() {
+            break;
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+    Ok(())
+}
+
+/// How often a thing that a killed run has asked for is looked for.
+pub(in crate::world::engine) const LATE_TRIES: u32 = 10;
+
 /// Removes the project's networks of this name; others of that name stay, and none is success.
 async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<(), WorldError> {
     for network in by_name(engine, name).await? {
@@ -278,7 +300,7 @@ async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<()
 }
 
 /// How long is waited between two tries to remove a network whose endpoints are on their way out.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(in crate::world::engine) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// How many tries there are for endpoints whose containers are gone already: the engine takes them down a moment later
 /// (seen up to 0.2 s at ten stops at once).
