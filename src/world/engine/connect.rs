@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::world::engine::error::refused;
+use crate::world::engine::ssh::Destination;
 use crate::world::engine::wire::{self, Api, Greeting};
 use crate::world::{ErrorKind, WorldError};
 
@@ -298,14 +299,13 @@ pub async fn connect(endpoint: &Endpoint, pinned: Option<&str>) -> Result<Connec
             ask_version(docker).await.map_err(said)?
         }
         Endpoint::Ssh(address) => {
-            let docker = Docker::connect_with_ssh(
-                &format!("ssh://{address}"),
-                wire::PATIENCE.as_secs(),
-                API_DEFAULT_VERSION,
-                None,
-            )
-            .map_err(said)?;
-            ask_version(docker).await.map_err(said)?
+            let destination = Destination::parse(address).ok_or_else(|| {
+                wrong(format!("`ssh://{address}` is no address for ssh"))
+                    .hint("as in ssh://user@host:22")
+            })?;
+            greet(wire::ssh(destination).map_err(said)?)
+                .await
+                .map_err(said)?
         }
     };
     let greeting = greeting.ok_or_else(|| {

@@ -27,6 +27,7 @@ pub mod old;
 pub mod owner;
 pub mod proxy;
 pub mod reference;
+mod ssh;
 pub mod talk;
 pub mod volume;
 pub mod watch;

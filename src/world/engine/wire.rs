@@ -21,6 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::plan::observed::SwarmState;
+use crate::world::engine::ssh::{Connector, Destination};
 
 /// An API version.
 pub type Api = (u32, u32);
@@ -99,6 +100,12 @@ pub fn tcp(address: &str) -> Result<Unagreed, Error> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     kept(connector, &format!("http://{address}"))
+}
+
+/// A client for an engine behind `ssh`.
+pub fn ssh(destination: Destination) -> Result<Unagreed, Error> {
+    // The name in the address is of no account: there is one line, and the connector knows where it leads.
+    kept(Connector(destination), "http://docker")
 }
 
 fn kept<C: Connect + Clone + Send + Sync + 'static>(
