@@ -15,6 +15,7 @@ pub mod stop;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
@@ -30,6 +31,9 @@ use crate::world::{ErrorKind, WorldError};
 
 /// The variable in the environment of every process of an engine: its value is the engine's folder.
 pub const FOLDER_VARIABLE: &str = "STACK_ENGINE_FOLDER";
+
+/// The lock in the engines' folder: one engine starts or stops at a time.
+const LOCK: &str = ".lock";
 
 /// How long a daemon may take until it answers. It takes half a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -212,8 +216,24 @@ impl Engine {
         if !self.folder.exists() {
             return Ok(());
         }
-        let _lock = self.lock()?;
-        self.stop_locked()
+        let lock = self.lock()?;
+        self.stop_locked()?;
+        self.leave(lock)
+    }
+
+    /// The last engine's folder of engines goes with it. Whoever waits for its lock sees that it is another one then.
+    fn leave(&self, lock: Flock<fs::File>) -> Result<(), WorldError> {
+        let engines = self.folder.parent().unwrap_or(Path::new("/"));
+        let read = fs::read_dir(engines);
+        let mut entries = self.do_io("read the engines' folder", read)?;
+        if entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK)) {
+            let removed = fs::remove_file(engines.join(LOCK));
+            self.do_io("remove the lock of the engines' folder", removed)?;
+            // Somebody may be making a new one.
+            let _ = fs::remove_dir(engines);
+        }
+        drop(lock);
+        Ok(())
     }
 
     /// Takes this process into the engine's network and mount namespaces, so that "the host" is the engine's. Works
@@ -352,16 +372,30 @@ impl Engine {
 
     fn lock(&self) -> Result<Flock<fs::File>, WorldError> {
         let engines = self.folder.parent().unwrap_or(Path::new("/"));
-        let made = fs::create_dir_all(engines).and_then(|()| {
-            fs::File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(engines.join(".lock"))
-        });
-        let file = self.do_io("open the lock of the engines' folder", made)?;
-        Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, error)| self.error("lock the engines' folder", error))
+        let path = engines.join(LOCK);
+        loop {
+            let made = fs::create_dir_all(engines).and_then(|()| {
+                fs::File::options()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(&path)
+            });
+            let file = match made {
+                // The folder went between the two.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                made => self.do_io("open the lock of the engines' folder", made)?,
+            };
+            let lock = Flock::lock(file, FlockArg::LockExclusive)
+                .map_err(|(_, error)| self.error("lock the engines' folder", error))?;
+            let own = lock.metadata();
+            let own = self.do_io("look at the lock of the engines' folder", own)?;
+            let is_the_one = fs::metadata(&path)
+                .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+            if is_the_one {
+                return Ok(lock);
+            }
+        }
     }
 
     fn log_end(&self) -> String {
