@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::address::overlap;
 use crate::model::hash;
+use crate::model::mark::TABLE_PREFIX;
 use crate::model::name::{LinkName, ProjectName};
 use crate::plan::observed::{LinkFact, RouteFact};
 use crate::plan::spec::{Kind, ResourceId};
@@ -17,7 +18,7 @@ use crate::world::host::Host;
 use crate::world::host::claim::{self, Owner};
 use crate::world::host::error::{broken, refused};
 use crate::world::host::lan::{UPLINK, Wire};
-use crate::world::host::ledger::Note;
+use crate::world::host::ledger::{Entry, Note};
 use crate::world::host::message::{self, VethEnd};
 use crate::world::host::nftables::{self, Masquerade};
 use crate::world::host::sysctl::{self, Setting};
@@ -165,7 +166,7 @@ pub async fn remove(host: &Host, project: &ProjectName, id: &ResourceId) -> Resu
 
 /// The name of the host's table for one lan.
 fn table(project: &ProjectName, id: &ResourceId) -> String {
-    format!("stack-{project}-{}", id.name)
+    format!("{TABLE_PREFIX}{project}-{}", id.name)
 }
 
 /// The two ends' addresses: those that are there, or a pair derived from whose they are that no route here covers.
@@ -207,7 +208,7 @@ fn end(base: Ipv4Addr, number: u32) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(address, 30))
 }
 
-async fn batch(host: &Host, namespace: &Namespace, batch: Vec<u8>) -> Result<(), WorldError> {
+pub async fn batch(host: &Host, namespace: &Namespace, batch: Vec<u8>) -> Result<(), WorldError> {
     let act = "cannot set up address translation";
     host.fuse
         .burn()
@@ -241,25 +242,37 @@ async fn forward(
     let values = sysctl::read(&host.namespace, vec![setting.path.clone()])
         .await
         .map_err(|error| broken(wire.act(), &error))?;
-    let now = values.into_iter().flatten().next();
-    if let Some(now) = now
-        && now != setting.value
-    {
-        // What was changed before, on another way out, is still to be put back.
-        let mut before: Vec<(String, String)> = host
-            .entries()?
-            .into_iter()
-            .filter(|entry| entry.project == *wire.project && entry.id == wire.id)
-            .find_map(|entry| match entry.note {
-                Some(Note::Settings { before }) => Some(before),
-                Some(_) | None => None,
-            })
-            .unwrap_or_default();
-        if !before.iter().any(|(path, _)| *path == setting.path) {
-            before.push((setting.path.clone(), now));
+    let Some(now) = values.into_iter().flatten().next() else {
+        return Ok(());
+    };
+    let entries = host.entries()?;
+    let settings = |entry: &Entry| match &entry.note {
+        Some(Note::Settings { before }) => before.clone(),
+        Some(Note::Promiscuity { .. } | Note::Route { .. }) | None => Vec::new(),
+    };
+    // What this lan changed before, on another way out, is still to be put back.
+    let mut before: Vec<(String, String)> = entries
+        .iter()
+        .filter(|entry| entry.project == *wire.project && entry.id == wire.id)
+        .flat_map(settings)
+        .collect();
+    let is_set = now == setting.value;
+    if !before.iter().any(|(path, _)| *path == setting.path) {
+        // Where a lan of ours has changed it already, what it was is in that one's note, and is this one's to put back
+        // too: whichever goes last does.
+        let noted = entries
+            .iter()
+            .flat_map(settings)
+            .find(|(path, _)| *path == setting.path);
+        match noted {
+            Some(noted) => before.push(noted),
+            // Somebody else has set it.
+            None if is_set => return Ok(()),
+            None => before.push((setting.path.clone(), now)),
         }
-        let note = Note::Settings { before };
-        host.note(wire.project, &wire.id, note)?;
+    }
+    host.note(wire.project, &wire.id, Note::Settings { before })?;
+    if !is_set {
         host.settle(vec![setting], || wire.act()).await?;
     }
     Ok(())
@@ -278,7 +291,11 @@ fn way_out(routes: &[RouteFact]) -> Option<LinkName> {
 }
 
 /// Puts the settings back that were changed for a lan.
-async fn restore(host: &Host, project: &ProjectName, id: &ResourceId) -> Result<(), WorldError> {
+pub async fn restore(
+    host: &Host,
+    project: &ProjectName,
+    id: &ResourceId,
+) -> Result<(), WorldError> {
     let entries = host.entries()?;
     let same = |before: &[(String, String)], other: &[(String, String)]| {
         before

@@ -7,18 +7,23 @@ use crate::world::host::{message, nftables};
 use crate::world::netns::{self, Namespace};
 
 fn spec(bed: &Bed) -> Spec {
+    numbered(bed, "office", 0)
+}
+
+fn numbered(bed: &Bed, name: &str, number: usize) -> Spec {
+    let net = format!("10.6{number}.0");
     Spec::Lan(LanSpec {
         lan: Lan {
-            name: "office".parse().unwrap(),
-            parent: "lab0".parse().unwrap(),
-            subnets: vec!["10.60.0.0/24".parse().unwrap()],
-            gateways: vec!["10.60.0.1".parse().unwrap()],
+            name: name.parse().unwrap(),
+            parent: format!("lab{number}").parse().unwrap(),
+            subnets: vec![format!("{net}.0/24").parse().unwrap()],
+            gateways: vec![format!("{net}.1").parse().unwrap()],
             nat: true,
             addresses: Vec::new(),
             hosts: [(
                 "laptop".parse().unwrap(),
                 LanHost {
-                    addresses: vec!["10.60.0.50/24".parse().unwrap()],
+                    addresses: vec![format!("{net}.50/24").parse().unwrap()],
                     vlan: None,
                 },
             )]
@@ -27,7 +32,7 @@ fn spec(bed: &Bed) -> Spec {
             switch: Switch::default(),
             mtu: None,
         },
-        namespace_prefix: format!("{}-office", bed.project),
+        namespace_prefix: format!("{}-{name}", bed.project),
         vlans: Vec::new(),
     })
 }
@@ -112,6 +117,30 @@ async fn a_machine_of_a_lan_with_nat_reaches_the_hosts_neighbours() {
     bed.remove(&wanted).await.unwrap();
     same(&bed.picture().await, &before, "removed");
     assert!(!table_is_there(&bed));
+}
+
+#[tokio::test]
+async fn of_two_lans_with_nat_the_last_one_puts_the_hosts_settings_back() {
+    let Some(bed) = Bed::new().await else { return };
+    if let Some(reason) = reason_not_to(&bed) {
+        println!("skipped: {reason}");
+        return;
+    }
+    default_route(&bed).await;
+    let before = bed.picture().await;
+    let lans = [numbered(&bed, "office", 0), numbered(&bed, "annex", 1)];
+    for (first, last) in [(0, 1), (1, 0)] {
+        bed.make(&lans[0]).await.unwrap();
+        bed.make(&lans[1]).await.unwrap();
+        let forwarding = || {
+            let read = || std::fs::read_to_string("/proc/sys/net/ipv4/conf/p0/forwarding");
+            bed.host.namespace().run(read).unwrap()
+        };
+        bed.remove(&lans[first]).await.unwrap();
+        assert_eq!(forwarding(), "1\n", "the other lan still needs it");
+        bed.remove(&lans[last]).await.unwrap();
+        same(&bed.picture().await, &before, "both removed");
+    }
 }
 
 #[tokio::test]
