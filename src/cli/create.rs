@@ -80,6 +80,7 @@ async fn run(
         goal,
         rollback: true,
     };
-    make(context, &session, opened, wanted, &how).await?;
+    let made = make(context, &session, opened, wanted, &how).await?;
+    made.tell_if_nothing(context);
     Ok(Exit::Done)
 }

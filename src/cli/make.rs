@@ -10,12 +10,16 @@ use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::cli::render::talk;
 use crate::cli::up::MakeArgs;
+use crate::cli::values::Scale;
+use crate::file;
 use crate::file::active::Dependencies;
+use crate::file::files::Disk;
+use crate::file::request::{Request, Resources, Text};
 use crate::model::mark;
 use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
 use crate::plan::check::check;
-use crate::plan::desired::{Desired, Wishes, desired};
+use crate::plan::desired::{Desired, Wishes, containers, desired};
 use crate::plan::diff::PlanError;
 use crate::plan::diff::container::Recreate;
 use crate::plan::diff::up::image::fetch;
@@ -55,11 +59,14 @@ pub fn open(
     } else {
         Dependencies::Included
     };
-    let mut opened = context.open(services, dependencies)?;
+    let mut request = context.request(services, dependencies)?;
+    if !make.scale.is_empty() {
+        scaled(&mut request, &make.scale)?;
+    }
+    let mut opened = context.opened(&request)?;
     if opened.stack.services.is_empty() && opened.stack.inactive.is_empty() {
         // A file without services may be all networks: here they are what is wanted.
-        let mut request = context.request(services, dependencies)?;
-        request.resources = crate::file::request::Resources::All;
+        request.resources = Resources::All;
         opened = context.opened(&request)?;
     }
     let stack = &mut opened.stack;
@@ -80,12 +87,35 @@ pub fn open(
             service.pull_policy = PullPolicy::Build;
         }
     }
-    for scale in &make.scale {
-        if !stack.services.contains_key(&scale.service) {
-            return Err(Failure::said(format!("no such service: {}", scale.service)));
-        }
-    }
     Ok(opened)
+}
+
+/// `--scale` as one more file over the others: what does not go with several containers is told as if it stood there.
+fn scaled(request: &mut Request, scales: &[Scale]) -> Result<(), Failure> {
+    let found = file::read(request, &Disk);
+    let Some(stack) = &found.stack else {
+        // The mistakes of the files are told when they are read for good.
+        return Ok(());
+    };
+    let mut text = "services:\n".to_owned();
+    for Scale { service, number } in scales {
+        if !stack.services.contains_key(service) && !stack.inactive.contains(service) {
+            return Err(Failure::said(format!("no such service: {service}")));
+        }
+        let _ = writeln!(
+            text,
+            "  {service}: {{scale: {number}, deploy: {{replicas: {number}}}}}"
+        );
+    }
+    if request.files.is_empty() {
+        let files = found.document.files.iter().cloned();
+        request.files = files.map(Text::File).collect();
+    }
+    request.files.push(Text::Flag {
+        name: "--scale".to_owned(),
+        text,
+    });
+    Ok(())
 }
 
 /// Looks at the world, decides what should be there, and holds it against what is.
@@ -99,11 +129,6 @@ pub async fn intend(
 ) -> Result<Intent, Failure> {
     let stack = &opened.stack;
     let wishes = Wishes {
-        scale: make
-            .scale
-            .iter()
-            .map(|scale| (scale.service.clone(), scale.number))
-            .collect(),
         separator: if context.global.compatibility {
             "_"
         } else {
@@ -112,7 +137,7 @@ pub async fn intend(
         partial: !named.is_empty() || !stack.inactive.is_empty(),
     };
     // What containers should be attached to is known from the file alone, and decides how closely they are looked at.
-    let mut scope = scope(stack, &desired(stack, &wishes, &Observed::default()));
+    let mut scope = scope(stack, &containers(stack, &wishes));
     context.clock.lap(Phase::Plan);
     let mut observed = world.observe(&scope).await?;
     context.clock.lap(Phase::Observe);

@@ -42,7 +42,27 @@ pub async fn wait(
             may_end,
         )
     });
-    bounded(project, timeout, try_join_all(waits)).await
+    bounded(project, timeout, try_join_all(waits)).await?;
+    // What runs is ready at once where it has no health check, and may have ended while others were waited for.
+    let mut listed = engine.list(Some(project), true).await?;
+    listed.retain(|container| !container.runs());
+    for (service, ids) in &made.intent.desired.containers {
+        for id in ids {
+            if listed.iter().any(|container| container.name == id.name) {
+                let may_end = is_to_complete(made, service.as_str());
+                one(
+                    context,
+                    engine,
+                    project,
+                    service.as_str(),
+                    &id.name,
+                    may_end,
+                )
+                .await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Waits for containers that are there.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures_util::StreamExt;
-use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::apply::OnFailure;
@@ -387,10 +386,12 @@ async fn prepare(
         .parse()
         .map_err(|_| Failure::said(format!("no such service: {}", arguments.service)))?;
     let mut needs = opened;
-    let whole = needs.stack.clone();
-    let Some(service) = whole.services.get(&name) else {
+    let mut whole = needs.stack.clone();
+    let Some(service) = whole.services.get_mut(&name) else {
         return Err(Failure::said(format!("no such service: {name}")));
     };
+    service.scale = 1;
+    let image = service.image.clone();
     needs.stack.services.shift_remove(&name);
     needs.stack.inactive.push(name.clone());
     let named: Vec<String> = needs
@@ -410,10 +411,9 @@ async fn prepare(
     let mut only = whole.clone();
     only.services.retain(|other, _| *other == name);
     let image_alone = Opened::new(only, needs.reading);
-    fetch_image(session, &image_alone, service.image.as_str(), wanted).await?;
+    fetch_image(session, &image_alone, &image, wanted).await?;
     let observed = session.observe(Vec::new()).await?;
     let wishes = Wishes {
-        scale: IndexMap::from([(name.clone(), 1)]),
         separator: if context.global.compatibility {
             "_"
         } else {

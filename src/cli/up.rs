@@ -140,6 +140,24 @@ pub struct MakeArgs {
 pub struct Made {
     pub opened: Opened,
     pub intent: Intent,
+    change: Change,
+}
+
+/// Whether anything had to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    Something,
+}
+
+impl Made {
+    /// The one line of an `up` that changes nothing.
+    pub fn tell_if_nothing(&self, context: &Context) {
+        if self.change == Change::Nothing {
+            let nothing = nothing_to_do(&self.opened, &self.intent);
+            context.tell(&format!(" {nothing}"));
+        }
+    }
 }
 
 /// Makes everything and, unless it is to stay in the background, follows the logs.
@@ -172,6 +190,9 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         rollback: !arguments.no_rollback,
     };
     let mut made = make(context, &session, opened, &arguments.make, &how).await;
+    if let Ok(whole) = &made {
+        whole.tell_if_nothing(context);
+    }
     if let Ok(whole) = &made
         && arguments.wait
         && !context.global.dry_run
@@ -212,19 +233,24 @@ pub async fn make(
     intent.fetch_images(session, &opened, quiet).await?;
     let plan = intent.plan(&opened)?;
     let host_side = intent.host_side(&session.kept()?, &plan);
+    let mut change = Change::Nothing;
     if plan.is_empty() {
         session.keep(&host_side)?;
-        context.tell(&format!(" {}", nothing_to_do(&opened, &intent)));
-        return Ok(Made { opened, intent });
+    } else {
+        let work = Work {
+            plan: &plan,
+            host_side: &host_side,
+            quiet_images: quiet,
+        };
+        let report = carry_out(session, &opened, &intent, &work, how).await?;
+        outcome(&report)?;
+        change = Change::Something;
     }
-    let work = Work {
-        plan: &plan,
-        host_side: &host_side,
-        quiet_images: quiet,
-    };
-    let report = carry_out(session, &opened, &intent, &work, how).await?;
-    outcome(&report)?;
-    Ok(Made { opened, intent })
+    Ok(Made {
+        opened,
+        intent,
+        change,
+    })
 }
 
 /// What is to be carried out.
@@ -258,7 +284,6 @@ async fn carry_out(
         .await
 }
 
-/// The one line of an `up` that changes nothing.
 fn nothing_to_do(opened: &Opened, intent: &Intent) -> String {
     let containers: usize = intent.desired.containers.values().map(Vec::len).sum();
     let what = match containers {

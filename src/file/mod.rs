@@ -327,6 +327,10 @@ fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> 
                     .add("-".to_owned(), None, Arc::from(text), None);
                 opened.push(Opened { source, path: None });
             }
+            Text::Flag { name, text } => {
+                let source = loader.sources.add(name, None, Arc::from(text), None);
+                opened.push(Opened { source, path: None });
+            }
             Text::File(path) => {
                 let path = loader.base(&request.here).path(&path.to_string_lossy());
                 if let Some(source) = loader.text(&path, None) {
@@ -367,17 +371,20 @@ fn project_name(
     if let Some(name) =
         given.or_else(|| either(environment, "STACK_PROJECT_NAME", "COMPOSE_PROJECT_NAME"))
     {
-        if discover::clean_name(name) != name {
-            loader.told.push(
-                Diagnostic::error(
-                    "bad-project-name",
-                    format!(
-                        "invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, \
-                         hyphens, and underscores as well as start with a letter or number"
-                    ),
-                )
-                .hint(format!("\"{}\" would do", discover::clean_name(name))),
+        let clean = discover::clean_name(name);
+        if clean != name {
+            let hint = match clean.as_str() {
+                "" => "such as \"lab\" or \"web-1\"".to_owned(),
+                clean => format!("\"{clean}\" would do"),
+            };
+            let diagnostic = Diagnostic::error(
+                "bad-project-name",
+                format!(
+                    "invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, \
+                     hyphens, and underscores as well as start with a letter or number"
+                ),
             );
+            loader.told.push(diagnostic.hint(hint));
             return String::new();
         }
         return name.to_owned();

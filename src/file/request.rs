@@ -16,6 +16,8 @@ pub enum Text {
     File(PathBuf),
     /// The text itself, as from the standard input.
     Inline(String),
+    /// What a flag of the command line means, as a text over the files; its places are told by the flag's name.
+    Flag { name: String, text: String },
 }
 
 /// Which resources the document keeps.

@@ -605,3 +605,86 @@ fn versions_are_told_without_an_engine() {
     );
     assert_eq!(whole(&["-v"]), format!("exit 0\nstack {own}\n"));
 }
+
+#[test]
+fn what_cannot_be_several_is_not_scaled() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "name: lab
+services:
+  one: {image: x, networks: {back: {ipv4_address: 10.9.0.7, mac_address: '02:00:00:00:00:01'}}}
+  two: {image: x, container_name: second}
+  three: {image: x, ports: ['8080:80'], deploy: {replicas: 1}}
+networks:
+  back: {ipam: {config: [{subnet: 10.9.0.0/24}]}}
+";
+    std::fs::write(folder.path().join("stack.yaml"), file).unwrap();
+    let scale = [
+        "up", "-d", "--scale", "one=2", "--scale", "two=2", "--scale", "three=2",
+    ];
+    let (code, output, error) = run(folder.path(), &scale);
+    expect![[r#"
+        exit 1
+        error[address-for-replicas]: service `one` has 2 containers and one fixed address, 10.9.0.7
+         --> stack.yaml:3:51
+          |
+        3 |   one: {image: x, networks: {back: {ipv4_address: 10.9.0.7, mac_address: '02:00:00:00:00:01'}}}
+          |                                                   ^^^^^^^^ only the first container can have it
+         ::: --scale:2:16
+          |
+        2 |   one: {scale: 2, deploy: {replicas: 2}}
+          |                - 2 containers
+        hint: remove the address, or run one container of the service
+
+        error[address-for-replicas]: service `one` has 2 containers and one fixed MAC address
+         --> stack.yaml:3:74
+          |
+        3 |   one: {image: x, networks: {back: {ipv4_address: 10.9.0.7, mac_address: '02:00:00:00:00:01'}}}
+          |                                                                          ^^^^^^^^^^^^^^^^^^^ only one container can have it
+         ::: --scale:2:16
+          |
+        2 |   one: {scale: 2, deploy: {replicas: 2}}
+          |                - 2 containers
+        hint: remove the address, or run one container of the service
+
+        error[contradiction]: services.two: can't set container_name and scale as container name must be unique
+         --> stack.yaml:4:35
+          |
+        4 |   two: {image: x, container_name: second}
+          |                                   ^^^^^^ one name…
+         ::: --scale:3:16
+          |
+        3 |   two: {scale: 2, deploy: {replicas: 2}}
+          |                - …for several containers
+        hint: remove container_name: every container then gets a name of its own
+
+        error[port-for-replicas]: service `three` has 2 containers, and one port (8080) of the host is published for all of them
+         --> stack.yaml:5:29
+          |
+        5 |   three: {image: x, ports: ['8080:80'], deploy: {replicas: 1}}
+          |                             ^^^^^^^^^ port is already allocated
+         ::: --scale:4:18
+          |
+        4 |   three: {scale: 2, deploy: {replicas: 2}}
+          |                  - 2 containers
+        hint: publish a range of 2 ports, or leave the host's port out
+
+        4 errors; nothing was changed
+    "#]].assert_eq(&format!("exit {code}\n{output}{error}"));
+    let (code, _, error) = run(folder.path(), &["scale", "four=2"]);
+    assert_eq!(
+        (code, error.as_str()),
+        (1, "error: no such service: four\n")
+    );
+    // One of each is no mistake: then the engine is asked, and there is none.
+    let (_, _, error) = run(
+        folder.path(),
+        &["up", "-d", "--scale", "one=1", "--scale", "three=1"],
+    );
+    assert!(error.starts_with("error: cannot connect to"), "{error}");
+}
+
+#[test]
+fn a_project_name_of_which_nothing_is_left_gets_an_example() {
+    let whole = whole(&["-p", "é", "config"]);
+    assert!(whole.contains("hint: such as \"lab\""), "{whole}");
+}

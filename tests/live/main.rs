@@ -18,6 +18,7 @@ mod check;
 mod doctor;
 mod engine;
 mod examples;
+mod faults;
 mod guest;
 mod guest_examples;
 mod harness;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         agent::tests(),
         engine::tests(),
         examples::tests(),
+        faults::tests(),
         guest_examples::tests(),
         quickstart::tests(),
         reach::tests(),

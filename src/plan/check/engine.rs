@@ -30,8 +30,38 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
             }
         }
     }
+    for service in stack.services.values() {
+        mount_targets(service, &observed.engine, findings);
+    }
     volume_names(stack, observed, findings);
     container_names(stack, desired, observed, findings);
+}
+
+/// On Linux a path in a container begins with `/`; a volume with a name of one letter looks like the drive of another
+/// system (`a:/data`), as it does to Compose, and the engine would refuse it late.
+fn mount_targets(service: &Service, engine: &EngineFacts, findings: &mut Vec<Finding>) {
+    if engine.os_type != "linux" {
+        return;
+    }
+    let place = ["services", service.name.as_str(), "volumes"];
+    for mount in &service.config.mounts {
+        let target = &mount.target;
+        if target.starts_with('/') {
+            continue;
+        }
+        let finding = Finding::error(
+            "mount-target",
+            &place,
+            format!("`{target}` is no absolute path in a Linux container"),
+        );
+        let mut letters = target.chars();
+        findings.push(match (letters.next(), letters.as_str().strip_prefix(':')) {
+            (Some(drive), Some(path)) if drive.is_ascii_alphabetic() => finding.hint(format!(
+                "`{drive}:` reads as a drive; for a volume of that name write {{type: volume, source: {drive}, target: {path}}}"
+            )),
+            _ => finding.hint("a target begins with `/`"),
+        });
+    }
 }
 
 fn network_driver(network: &Network, engine: &EngineFacts, findings: &mut Vec<Finding>) {

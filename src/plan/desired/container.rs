@@ -25,7 +25,7 @@ pub fn add(stack: &Stack, wishes: &Wishes, desired: &mut Desired) {
         let config = Arc::new(service.config.clone());
         let labels = common_labels(stack, service);
         let mut ids = Vec::new();
-        for number in 1..=naming.scale(service) {
+        for number in 1..=service.scale {
             let mut spec = ContainerSpec {
                 name: naming.container(service, number),
                 service: service.name.clone(),
@@ -89,14 +89,6 @@ struct Naming<'a> {
 }
 
 impl Naming<'_> {
-    fn scale(&self, service: &Service) -> u32 {
-        self.wishes
-            .scale
-            .get(&service.name)
-            .copied()
-            .unwrap_or(service.scale)
-    }
-
     fn container(&self, service: &Service, number: u32) -> String {
         match &service.container_name {
             Some(name) => name.clone(),
@@ -114,11 +106,7 @@ impl Naming<'_> {
     /// where there is one, else the first.
     fn beside(&self, name: &ServiceName, number: u32) -> Option<String> {
         let service = self.stack.services.get(name)?;
-        let number = if number <= self.scale(service) {
-            number
-        } else {
-            1
-        };
+        let number = if number <= service.scale { number } else { 1 };
         Some(self.container(service, number))
     }
 
@@ -126,7 +114,7 @@ impl Naming<'_> {
         let Some(service) = self.stack.services.get(name) else {
             return Vec::new();
         };
-        (1..=self.scale(service))
+        (1..=service.scale)
             .map(|number| (self.container(service, number), number))
             .collect()
     }

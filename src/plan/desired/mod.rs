@@ -18,8 +18,6 @@ use crate::plan::spec::{ImageSource, ImageSpec, ResourceId, Spec, VolumeSpec};
 /// What the command line adds to the file.
 #[derive(Debug, Clone)]
 pub struct Wishes {
-    /// How many containers of a service, where the command line says so.
-    pub scale: IndexMap<ServiceName, u32>,
     /// What stands between the parts of a container's name: `-`, or `_` in compatibility mode.
     pub separator: &'static str,
     /// The stack is only a part of the project: what stands for the rest of it stays.
@@ -29,7 +27,6 @@ pub struct Wishes {
 impl Default for Wishes {
     fn default() -> Wishes {
         Wishes {
-            scale: IndexMap::new(),
             separator: "-",
             partial: false,
         }
@@ -100,6 +97,13 @@ impl Desired {
             bound: false,
         });
     }
+}
+
+/// The containers alone, which depend on nothing that is observed.
+pub fn containers(stack: &Stack, wishes: &Wishes) -> Desired {
+    let mut desired = Desired::default();
+    container::add(stack, wishes, &mut desired);
+    desired
 }
 
 /// What the stack wants.
