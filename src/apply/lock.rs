@@ -147,6 +147,28 @@ pub fn is_held(path: &Path) -> bool {
     )
 }
 
+/// Who holds the lock at this path now; none where nobody does. A holder that has just come is told without its name.
+pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => Ok(None),
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut text = String::new();
+            let _ = file.read_to_string(&mut text);
+            Ok(Some(serde_json::from_str(&text).unwrap_or(Holder {
+                pid: 0,
+                command: "?".to_owned(),
+                since: "now".to_owned(),
+            })))
+        }
+        Err((_, errno)) => Err(errno.into()),
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody's file but ours is removed. If it stays, it is only an empty name.

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod lock;
 pub mod queue;
 pub mod report;
+pub mod runs;
 pub mod status;
 mod undo;
 mod walk;

@@ -26,6 +26,7 @@ use crate::cli::render::summary::{self, About};
 use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
+use crate::plan::check::host::may_carry_out;
 use crate::plan::diff::down::{is_about, is_moot};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{ResourceId, Spec};
@@ -95,6 +96,18 @@ impl<'a> Session<'a> {
         command: &'static str,
         past: Past<'_>,
     ) -> Result<Session<'a>, Failure> {
+        let session = Session::locked(context, project, command).await?;
+        session.repair(past).await?;
+        context.clock.lap(Phase::Lock);
+        Ok(session)
+    }
+
+    /// The same without taking anything back: for whoever has to look once more before.
+    pub async fn locked(
+        context: &'a Context,
+        project: &ProjectName,
+        command: &'static str,
+    ) -> Result<Session<'a>, Failure> {
         let live = context.live().await?;
         context.clock.lap(Phase::Connect);
         let mut session = Session {
@@ -107,8 +120,6 @@ impl<'a> Session<'a> {
         if !context.global.dry_run {
             session._lock = Some(session.lock().await?);
         }
-        session.repair(past).await?;
-        context.clock.lap(Phase::Lock);
         Ok(session)
     }
 
@@ -145,7 +156,7 @@ impl<'a> Session<'a> {
 
     /// Takes back a run that was killed, as far as that can be done. What cannot be taken back is told and then
     /// forgotten: it carries our mark, so every command sees it as it is and goes on from there.
-    async fn repair(&self, past: Past<'_>) -> Result<(), Failure> {
+    pub async fn repair(&self, past: Past<'_>) -> Result<(), Failure> {
         let path = self.file("journal")?;
         let unfinished = match journal::replay(&path, &boot_id()) {
             Ok(unfinished) => unfinished,
@@ -357,6 +368,14 @@ impl<'a> Session<'a> {
             began,
             moments: Mutex::default(),
         };
+        if !self.context.global.dry_run {
+            may_carry_out(plan, observed).map_err(|why| {
+                Failure::with_hint(
+                    format!("{why}; nothing was changed"),
+                    "run the same command with sudo; nothing else here needs it",
+                )
+            })?;
+        }
         let report = if self.context.global.dry_run {
             let memory = Memory::of(observed);
             apply::run(plan, &memory, None, &ear, &options, stream::pending()).await

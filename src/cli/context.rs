@@ -186,6 +186,11 @@ impl Context {
         Ok(Live::connect(&self.surroundings(), state_folder(&self.settings)?).await?)
     }
 
+    /// The engine's part in the names of those files.
+    pub fn engine_digest(engine: &str) -> String {
+        crate::model::hash::short_hex(engine.as_bytes(), 8)
+    }
+
     /// What the flags and the environment say about where the engine is.
     pub fn surroundings(&self) -> Surroundings {
         let variable = |name: &str| self.settings.variable(name).map(str::to_owned);

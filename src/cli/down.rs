@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
 use crate::cli::timings::{self, Timings};
 use crate::model::mark;
+use crate::plan::check::host::may_be_hidden;
 use crate::plan::diff::down::{DownOptions, down};
 use crate::plan::observed::Observed;
 use crate::plan::step::Plan;
@@ -71,6 +72,14 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
     let session = Session::open_after(context, &target.project, "down", past).await?;
     let observed = session.observe(Vec::new()).await?;
     context.clock.lap(Phase::Observe);
+    if arguments.services.is_empty()
+        && let Some(why) = may_be_hidden(&target.project, &observed)
+    {
+        return Err(Failure::with_hint(
+            format!("{why}; nothing was changed"),
+            "run the same command with sudo",
+        ));
+    }
     let plan = plan(context, target, &observed, arguments)?;
     if arguments.services.is_empty() {
         // From here on nobody is to bring anything back.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 0 | done; for `plan`: nothing to do |
 //! | 1 | refused: the command line, the file, the engine or the kernel; nothing is left half done |
-//! | 2 | `plan` only: there are changes |
+//! | 2 | `plan`: there are changes; `orphans`: something is left |
 //! | 3 | failed on the way, and something is left (the last lines say what, and what to do) |
 //! | 0–3 | `reach`, `why`, `check`: as it should be, not so, could not be asked (no file, engine or such name), with warnings |
 //! | 0, 1, 3 | `doctor`: nothing to say, something will not work, something will surprise |

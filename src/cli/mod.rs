@@ -23,12 +23,14 @@ pub mod graph;
 pub mod help;
 pub mod images;
 pub mod inspect;
+pub mod journal;
 pub mod lifecycle;
 pub mod lines;
 pub mod logs;
 pub mod ls;
 pub mod make;
 pub mod moment;
+pub mod orphans;
 pub mod plan;
 pub mod ps;
 pub mod reach;
@@ -37,6 +39,7 @@ pub mod render;
 pub mod run;
 pub mod screen;
 pub mod settings;
+pub mod shim;
 pub mod sight;
 pub mod signal;
 pub mod table;
@@ -106,6 +109,12 @@ enum Command {
     Agent(agent::AgentArgs),
     /// Draw networks, bridges, parents, shims and addresses
     Graph(graph::GraphArgs),
+    /// Show, check, repair and export the host's doors into networks
+    Shim(shim::ShimArgs),
+    /// What killed runs and forgotten projects left, and take it away
+    Orphans(orphans::OrphansArgs),
+    /// What is written down: unfinished runs, and what of the host is to be put back
+    Journal(journal::JournalArgs),
     /// Show the file as it is understood
     #[command(alias = "convert")]
     Config(config::ConfigArgs),
@@ -245,6 +254,9 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Agent(arguments) => agent::run(context, arguments).await,
         Command::Graph(arguments) => graph::run(context, arguments).await,
+        Command::Shim(arguments) => shim::run(context, arguments).await,
+        Command::Orphans(arguments) => orphans::run(context, arguments).await,
+        Command::Journal(arguments) => journal::run(context, &arguments),
         Command::Config(arguments) => config::run_pinned(context, &arguments).await,
         Command::Logs(arguments) => logs::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,

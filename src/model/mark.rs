@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::hash;
 use crate::model::name::ProjectName;
 
 /// Compose's labels, so that `docker compose`, Portainer, Traefik and others see a normal project.
@@ -30,6 +31,14 @@ pub const VERSION: &str = "stack.version";
 /// The group (`IFLA_GROUP`) of every link we make: kept by the kernel in the very message that makes the link, so a
 /// link is recognisable even if we die before its alias is set. The two bytes are the letters `st`.
 pub const LINK_GROUP: u32 = 0x7374;
+
+/// The beginning of the names under which a project's links are made, before their alias says whose they are.
+pub fn birth_prefix(project: &str) -> String {
+    format!("st{}", hash::short_hex(project.as_bytes(), 6))
+}
+
+/// The beginning of the names of our firewall tables: `stack-PROJECT-LAN`.
+pub const TABLE_PREFIX: &str = "stack-";
 
 /// The protocol number of every route we make (`RTA_PROTOCOL`, one byte; the letter `s`). Unassigned in
 /// `include/uapi/linux/rtnetlink.h`.

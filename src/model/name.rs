@@ -117,8 +117,8 @@ fn is_project(text: &str) -> bool {
 
 // `dev_valid_name` in net/core/dev.c: no slash, no colon, no white space, not `.` or `..`.
 fn is_link(text: &str) -> bool {
-    text != "."
-        && text != ".."
+    // `sysctl_dev_name_is_allowed` in net/ipv4/devinet.c: settings of these two are those of all links.
+    !matches!(text, "." | ".." | "all" | "default")
         && !text
             .bytes()
             .any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace() || b == 0)
@@ -170,7 +170,7 @@ name!(
     "link name",
     15,
     is_link,
-    "a link name has no `/`, no `:` and no white space"
+    "a link name has no `/`, no `:` and no white space, and is not `all` or `default`"
 );
 
 impl LinkName {

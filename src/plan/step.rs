@@ -186,6 +186,31 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Only these steps, and what must come before what among them.
+    pub fn only(&self, keep: impl Fn(&Step) -> bool) -> Plan {
+        let mut places = Vec::new();
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            places.push(keep(step).then_some(StepIndex(steps.len())));
+            if keep(step) {
+                steps.push(step.clone());
+            }
+        }
+        let place = |index: StepIndex| places.get(index.0).copied().flatten();
+        let edges = self.edges.iter().filter_map(|edge| {
+            Some(Edge {
+                from: place(edge.from)?,
+                to: place(edge.to)?,
+                ..*edge
+            })
+        });
+        Plan {
+            project: self.project.clone(),
+            edges: edges.collect(),
+            steps,
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

@@ -8,6 +8,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
@@ -29,6 +30,8 @@ pub struct Live {
     state: PathBuf,
     /// The host, or why there is none.
     host: OnceCell<Result<Host, String>>,
+    /// Set where the host is this machine and this user may not look into its namespace.
+    forbidden: OnceLock<()>,
 }
 
 impl Live {
@@ -38,6 +41,7 @@ impl Live {
             engine: Engine::connect(surroundings).await?,
             state,
             host: OnceCell::new(),
+            forbidden: OnceLock::new(),
         })
     }
 
@@ -88,6 +92,9 @@ impl Live {
             .host_namespace()
             .ok_or("the engine's process is not on this machine")?;
         let namespace = open_namespace(&path, self.engine.socket()).map_err(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                self.forbidden.get_or_init(|| ());
+            }
             format!(
                 "cannot open the engine's network namespace {}: {error}",
                 path.display()
@@ -139,6 +146,8 @@ impl World for Live {
                 observed.host = Some(facts);
                 observed.resources = resources;
             }
+            // It is here, and only the right to look is missing.
+            None if self.forbidden.get().is_some() => {}
             // It was tried a moment ago, so this does not wait.
             None => observed.engine.elsewhere = self.host().await.as_ref().err().cloned(),
         }

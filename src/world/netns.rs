@@ -131,6 +131,7 @@ impl Namespace {
     pub fn bind(&self, name: &str) -> io::Result<()> {
         let path = path_of(name)?;
         std::fs::create_dir_all(NAMES)?;
+        share_names()?;
         match File::options().write(true).create_new(true).open(&path) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -155,6 +156,35 @@ impl Namespace {
         })?;
         Ok(())
     }
+}
+
+/// Makes the folder of names a shared mount, as iproute2 does before its first name. Else the first `ip netns add` on
+/// this machine lays a copy of the folder over it, names and all, and a name that was there before could never be
+/// taken away again: the one below is out of reach and keeps the file busy (EBUSY, seen on 6.x).
+fn share_names() -> io::Result<()> {
+    let none = None::<&str>;
+    let share = || {
+        mount(
+            none,
+            NAMES,
+            none,
+            MsFlags::MS_SHARED | MsFlags::MS_REC,
+            none,
+        )
+    };
+    match share() {
+        // It is no mount yet.
+        Err(Errno::EINVAL) => {}
+        other => return Ok(other?),
+    }
+    mount(
+        Some(NAMES),
+        NAMES,
+        none,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        none,
+    )?;
+    Ok(share()?)
 }
 
 /// The names of all named namespaces, and of empty files in their place, in order.

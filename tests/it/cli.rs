@@ -95,6 +95,9 @@ fn the_help_is_a_map() {
             Look around:
               ls         List projects
               doctor     Tell what on this machine will bite
+              shim       Show, check, repair and export the host's doors into networks
+              orphans    Tell what killed runs and forgotten projects left
+              journal    Show what is written down about unfinished runs
               images     List the images of the project
               port       Show where a port is published
               top        Show the processes in the containers

@@ -16,6 +16,11 @@ use stack::file::grammar::service::{PORT, SERVICE};
 use stack::file::grammar::storage::MOUNT;
 use stack::file::grammar::top::STACK;
 use stack::file::request::Request;
+use stack::model::name::LinkName;
+use stack::plan::desired::{Wishes, desired};
+use stack::plan::export::{Exported, Tool, files};
+use stack::plan::observed::Observed;
+use stack::plan::spec::Spec;
 
 use crate::corpus;
 
@@ -297,4 +302,124 @@ fn hostile_files_end_soon() {
         println!("{what}: {took:?}");
         assert!(took < limit(), "{what} took {took:?}");
     }
+}
+
+/// A stack with a strange name in one of ten places.
+fn named(place: usize, name: &str) -> String {
+    let at = |own: usize, usual: &str| {
+        let name = if own == place { name } else { usual };
+        serde_json::to_string(name).unwrap()
+    };
+    format!(
+        "name: {project}
+lans: {{{lan}: {{parent: {link}, subnet: 10.9.0.0/24, hosts: {{{host}: 10.9.0.9}}}}}}
+networks:
+  {network}: {{driver: macvlan, parent: {parent}, name: {own}, shim: {{name: {shim}}}, ipam: {{config: [{{subnet: 10.9.0.0/24}}]}}}}
+services:
+  {service}: {{image: x, container_name: {container}, networks: [{network}]}}
+",
+        project = at(0, "lab"),
+        lan = at(1, "office"),
+        link = at(2, "lab0"),
+        host = at(3, "laptop"),
+        network = at(4, "lan"),
+        parent = at(5, "office"),
+        own = at(6, "lab_lan"),
+        shim = at(7, "shim0"),
+        service = at(8, "web"),
+        container = at(9, "web-1"),
+    )
+}
+
+/// What a name may become: one component of a path that is not hidden, a link's name that the kernel takes and whose
+/// settings are its own, a mark without blanks.
+fn harmless(spec: &Spec) {
+    let component = |name: &str| {
+        assert!(
+            !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']),
+            "`{name}` is no file's name"
+        );
+    };
+    let link = |name: &LinkName| {
+        let name = name.as_str();
+        assert!(
+            !name.is_empty()
+                && name.len() <= 15
+                && !name.contains(['/', ':', '\0'])
+                && !name.contains(|c: char| c.is_ascii_whitespace())
+                && !matches!(name, "." | ".." | "all" | "default"),
+            "`{name}` is no link's name"
+        );
+    };
+    let word = |name: &str| assert!(!name.contains([' ', '\n', '\t']), "`{name}` breaks a mark");
+    // These carry their name in a mark of words.
+    if matches!(spec, Spec::Lan(_) | Spec::Link(_) | Spec::Shim(_)) {
+        word(&spec.id().name);
+    }
+    match spec {
+        Spec::Lan(lan) => {
+            link(&lan.lan.parent);
+            component(&lan.namespace_prefix);
+            for host in lan.lan.hosts.keys() {
+                component(&format!("{}-{host}", lan.namespace_prefix));
+                word(host.as_str());
+            }
+        }
+        Spec::Link(vlan) => {
+            link(&vlan.name);
+            link(&vlan.base);
+        }
+        Spec::Promiscuity(flag) => link(&flag.link),
+        Spec::Shim(shim) => {
+            link(&shim.name);
+            link(&shim.parent);
+            for tool in [Tool::Networkd, Tool::NetworkManager, Tool::Ifupdown] {
+                let exported = Exported {
+                    spec: shim.clone(),
+                    settings: Vec::new(),
+                };
+                // Refused, or without a sign that a shell or these files would take for more than a name.
+                for file in files(&exported, tool).unwrap_or_default() {
+                    assert!(file.path.split('/').all(|part| !part.starts_with('.')));
+                    let strange = [';', '|', '&', '$', '`', '(', '<', '>', '\\', '\'', '"'];
+                    let lines = file.text.lines().filter(|line| !line.starts_with('#'));
+                    for line in lines {
+                        assert!(!line.contains(strange), "{line}");
+                    }
+                }
+            }
+        }
+        Spec::Route(route) => link(&route.shim),
+        Spec::Network(_) | Spec::Volume(_) | Spec::Image(_) | Spec::Container(_) => {}
+        Spec::Existing(_) | Spec::Endpoint(_) | Spec::Door(_) => {}
+    }
+}
+
+#[test]
+fn no_name_becomes_a_path_a_command_or_a_setting_of_all_links() {
+    let nasty = prop_oneof![
+        "[-./:$`;|&<>(){}'\"\\\\ a-zA-Z0-9é\n\t]{0,20}",
+        "[a-z0-9._-]{1,16}",
+        Just("../../etc/passwd".to_owned()),
+        Just("$(id)".to_owned()),
+        Just("all".to_owned()),
+        Just("default".to_owned()),
+        Just("..".to_owned()),
+        Just("x\0y".to_owned()),
+    ];
+    let read_some = std::cell::Cell::new(0);
+    run(1500, (0usize..10, nasty), |(place, name)| {
+        let mut memory = Memory::default();
+        let file = named(place, &name).into_bytes();
+        memory.files.insert("/lab/stack.yaml".into(), file);
+        let start = worked();
+        let reading = stack::file::read(&Request::new("/lab"), &memory);
+        if let Some(stack) = &reading.stack {
+            read_some.set(read_some.get() + 1);
+            let wanted = desired(stack, &Wishes::default(), &Observed::default());
+            wanted.specs.values().for_each(|spec| harmless(spec));
+        }
+        worked().saturating_sub(start)
+    });
+    assert!(read_some.get() > 100, "only {} were read", read_some.get());
 }

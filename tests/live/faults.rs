@@ -1,345 +1,547 @@
-//! What happens when `stack` dies or meets itself on a real engine: killed with `kill -9` in the middle of `up` and of
-//! `down`, the next command finishes or undoes it, and the host is as before. On the world in memory every step of every
-//! example dies like that; here a few points of the main example and of a live change show that engines agree.
+//! The shim example on a real engine and a real kernel, while everything goes wrong that may: a kill after every line of
+//! progress, somebody who changes things in between, a parent that goes, an engine that dies, a disk that is full, a
+//! user who may not. After each, one command makes it whole or takes it away, and the host is the same as before.
+//!
+//! Nothing in the program knows of these tests: a run is stopped or killed at what it says on `--progress plain`.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Child;
 
-use tempfile::TempDir;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, ran, stack_program};
+use crate::examples::copied;
+use crate::guest::Guest;
+use crate::host::{Host, QUESTIONS};
 use crate::runner::{Failure, Outcome, Run, Test, holds, repository, same};
 
 /// All tests of this module.
 pub fn tests() -> Vec<Test> {
     vec![
         Test {
-            name: "faults::a_main_example_killed_anywhere_leaves_nothing_in_the_end",
+            name: "faults::orphans_takes_away_what_a_kill_after_any_line_left",
             run: Run::Host(killed_anywhere),
         },
         Test {
-            name: "faults::two_ups_at_once_make_one_stack",
-            run: Run::Host(two_at_once),
+            name: "faults::an_up_or_down_killed_after_any_line_is_finished_by_the_next",
+            run: Run::Host(finished_by_the_next),
         },
         Test {
-            name: "faults::a_second_change_of_a_subnet_that_was_killed_is_taken_back",
-            run: Run::Host(second_change),
+            name: "faults::what_somebody_does_in_between_is_made_good_or_taken_back",
+            run: Run::Host(in_between),
         },
         Test {
-            name: "faults::what_cannot_be_taken_back_blocks_neither_up_nor_down",
-            run: Run::Host(stuck),
+            name: "faults::orphans_never_touches_what_runs_or_is_foreign",
+            run: Run::Host(foreign),
         },
         Test {
-            name: "faults::a_fixed_mac_address_survives_a_change_that_was_killed",
-            run: Run::Host(fixed_mac),
+            name: "faults::a_parent_that_is_deleted_under_a_running_stack_comes_back",
+            run: Run::Host(parent_deleted),
         },
         Test {
-            name: "faults::up_that_waits_for_a_container_that_ends_fails_and_keeps_it",
-            run: Run::Host(waits_in_vain),
+            name: "faults::an_engine_that_dies_under_up_leaves_nothing_in_the_end",
+            run: Run::OwnHost(engine_dies),
+        },
+        Test {
+            name: "faults::a_full_disk_is_told_before_anything_is_changed",
+            run: Run::Host(full_disk),
+        },
+        Test {
+            name: "faults::without_the_right_the_engine_part_works_and_the_host_part_is_refused",
+            run: Run::Host(unprivileged),
+        },
+        Test {
+            name: "faults::ipvlan_and_vlan_survive_kills_in_a_guest",
+            run: Run::Guest(in_guest),
         },
     ]
 }
 
-/// A folder with a stack file in it.
-struct Folder<'a> {
-    bed: &'a Bed,
-    path: PathBuf,
-    _temporary: TempDir,
-}
+const EXAMPLE: &str = "macvlan-bridge";
 
-impl Folder<'_> {
-    fn of<'a>(bed: &'a Bed, text: &str) -> Result<Folder<'a>, Failure> {
-        let temporary = tempfile::tempdir()?;
-        std::fs::write(temporary.path().join("stack.yaml"), text)?;
-        Ok(Folder {
-            bed,
-            path: temporary.path().to_owned(),
-            _temporary: temporary,
-        })
-    }
-
-    /// Runs `stack`, which has to succeed; what it says.
-    fn stack(&self, words: &str) -> Result<String, Failure> {
-        let ran = self.bed.stack(&self.path, words)?;
-        let said = ran.stderr.clone();
-        ran.ok()
-            .map_err(|failure| format!("`stack {words}`: {failure}"))?;
-        Ok(said)
-    }
-
-    fn replace(&self, from: &str, to: &str) -> Result<(), Failure> {
-        let file = self.path.join("stack.yaml");
-        let text = std::fs::read_to_string(&file)?;
-        Ok(std::fs::write(&file, text.replace(from, to))?)
-    }
-
-    /// Kills `stack` when it has told so many lines of progress, or one that begins so.
-    fn killed(&self, words: &str, at: At) -> Result<(), Failure> {
-        killed(self.bed, &self.path, words, at)
-    }
-}
-
-/// When a process is killed.
-#[derive(Debug, Clone, Copy)]
-enum At {
-    Lines(usize),
-    Told(&'static str),
-}
-
-fn killed(bed: &Bed, folder: &Path, words: &str, at: At) -> Result<(), Failure> {
+/// Starts `stack` and reads its progress up to the line of this number; it is stopped there. None where it ended before.
+fn until(
+    bed: &Bed,
+    folder: &Path,
+    words: &str,
+    line: usize,
+) -> Result<Option<(Child, String)>, Failure> {
     let mut child = bed.spawn_stack(folder, &format!("--progress plain {words}"))?;
-    let mut told = String::new();
-    let pipe = child.stderr.take().ok_or("no standard error")?;
-    let mut lines = BufReader::new(pipe).lines();
-    let mut count = 0;
-    loop {
-        let is_time = match at {
-            At::Lines(wanted) => count >= wanted,
-            At::Told(start) => told
-                .lines()
-                .last()
-                .is_some_and(|line| line.trim_start().starts_with(start)),
-        };
-        if is_time {
-            break;
+    let mut said = String::new();
+    if let Some(errors) = child.stderr.take() {
+        let mut lines = BufReader::new(errors).lines();
+        for _ in 0..=line {
+            match lines.next() {
+                Some(text) => said = text?,
+                None => {
+                    child.wait()?;
+                    return Ok(None);
+                }
+            }
         }
-        let Some(line) = lines.next() else {
-            return Err(format!("`stack {words}` ended before {at:?}; it told\n{told}").into());
-        };
-        told += &format!("{}\n", line?);
-        count += 1;
+        signal(&child, Signal::SIGSTOP)?;
+        // Somebody has to read on, or the program blocks when it is let go.
+        std::thread::spawn(move || lines.for_each(drop));
     }
-    child.kill()?;
+    Ok(Some((child, said.trim().to_owned())))
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<(), Failure> {
+    Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
+}
+
+fn end(mut child: Child) -> Result<(), Failure> {
+    signal(&child, Signal::SIGKILL)?;
     child.wait()?;
     Ok(())
 }
 
+fn unchanged(before: &Host, bed: &Bed, when: &str) -> Result<(), Failure> {
+    let left = before.difference(&bed.host()?);
+    same(&format!("what is left {when}"), left.as_str(), "")
+}
+
 fn killed_anywhere(bed: &Bed) -> Result<Outcome, Failure> {
-    let folder = repository().join("examples/main");
-    let stack = |words: &str| bed.stack(&folder, words)?.ok();
+    let (_temporary, folder) = copied(EXAMPLE)?;
     let before = bed.host()?;
-    let unharmed = |when: &str| -> Result<(), Failure> {
-        let left = before.difference(&bed.host()?);
-        same(&format!("what is left after {when}"), left.as_str(), "")
-    };
-    // The progress of an `up` has 36 lines, that of a `down` 22. After some deaths `down` comes next and after others `up`.
-    for at in [1, 11, 19, 30] {
-        killed(bed, &folder, "up --detach", At::Lines(at))?;
-        stack("down")?;
-        unharmed(&format!("`up` killed at line {at} and `down`"))?;
+    let mut kills = 0;
+    while let Some((child, said)) = until(bed, &folder, "up -d", kills)? {
+        end(child)?;
+        let when = format!("after a kill at line {kills}, `{said}`");
+        let listed = bed.stack(&folder, "orphans")?;
+        holds(
+            &format!("there is something listed {when}: {}", listed.stdout),
+            listed.code == Some(2),
+        )?;
+        bed.stack(&folder, "orphans --remove")?
+            .ok()
+            .map_err(|failure| format!("{when}: {failure}"))?;
+        unchanged(&before, bed, &when)?;
+        kills += 1;
     }
-    for (up, down) in [(16, 4), (25, 13)] {
-        killed(bed, &folder, "up --detach", At::Lines(up))?;
-        stack("up --detach")?;
-        let plan = bed.stack(&folder, "plan")?;
-        same("the exit code of `plan` after `up`", plan.code, Some(0))?;
-        killed(bed, &folder, "down", At::Lines(down))?;
-        // Without the file, as it may be gone.
-        bed.stack(Path::new("/"), "--project-name main down")?
-            .ok()?;
-        unharmed(&format!("`up` killed at line {up}, `down` at line {down}"))?;
+    bed.stack(&folder, "down")?.ok()?;
+    holds(&format!("{kills} kills are enough"), kills >= 12)?;
+    Ok(Outcome::Passed)
+}
+
+fn finished_by_the_next(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    let before = bed.host()?;
+    // Every third line: the test of orphans goes to each.
+    let mut line = 0;
+    while let Some((child, said)) = until(bed, &folder, "up -d", line)? {
+        end(child)?;
+        let when = format!("`up` after a kill at line {line}, `{said}`");
+        bed.stack(&folder, "up -d")?
+            .ok()
+            .map_err(|failure| format!("{when}: {failure}"))?;
+        bed.stack(&folder, "shim check")?
+            .ok()
+            .map_err(|failure| format!("{when}: {failure}"))?;
+        bed.stack(&folder, "down")?.ok()?;
+        unchanged(&before, bed, &when)?;
+        line += 3;
+    }
+    let mut line = 0;
+    loop {
+        bed.stack(&folder, "up -d")?.ok()?;
+        let Some((child, said)) = until(bed, &folder, "down -t 1", line)? else {
+            break;
+        };
+        end(child)?;
+        let when = format!("`down` after a kill at line {line}, `{said}`");
+        bed.stack(&folder, "--project-name macvlan-bridge down")?
+            .ok()
+            .map_err(|failure| format!("{when}: {failure}"))?;
+        unchanged(&before, bed, &when)?;
+        line += 3;
+    }
+    unchanged(&before, bed, "in the end")?;
+    Ok(Outcome::Passed)
+}
+
+/// After a line that begins so, while `stack up` is stopped, somebody does this.
+const MEANWHILE: &[(&str, &str)] = &[
+    ("Lan office Created", "ip link del lab1"),
+    ("Lan office Created", "ip link set lab1 down"),
+    (
+        "Network",
+        "ip link add link lab1 name foreign0 type macvlan mode private",
+    ),
+    ("Shim shim-macv-d15ce Creating", "ip link del lab1"),
+    (
+        "Shim shim-macv-d15ce Created",
+        "ip link del shim-macv-d15ce",
+    ),
+    (
+        "Shim shim-macv-d15ce Created",
+        "ip route flush dev shim-macv-d15ce",
+    ),
+    (
+        "Shim shim-macv-d15ce Created",
+        "ip address flush dev shim-macv-d15ce",
+    ),
+    (
+        "Shim shim-macv-d15ce Created",
+        "ip link set lab1 promisc on",
+    ),
+    (
+        "Shim shim-macv-d15ce Created",
+        "docker network rm macvlan-bridge_lan",
+    ),
+];
+
+fn in_between(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    let before = bed.host()?;
+    for (wanted, act) in MEANWHILE {
+        let when = format!("after `{act}` at `{wanted}`");
+        let mut child = bed.spawn_stack(&folder, "--progress plain up -d")?;
+        let errors = child.stderr.take().ok_or("no output")?;
+        let mut lines = BufReader::new(errors).lines();
+        let mut told = Vec::new();
+        let mut met = false;
+        for line in lines.by_ref() {
+            told.push(line?);
+            if told
+                .last()
+                .is_some_and(|line| line.trim().starts_with(wanted))
+            {
+                signal(&child, Signal::SIGSTOP)?;
+                // What it was to be done to may not be there yet, or not any more: then it is as if nobody had come.
+                let _ = bed.shell(act);
+                signal(&child, Signal::SIGCONT)?;
+                met = true;
+                break;
+            }
+        }
+        for line in lines {
+            told.push(line?);
+        }
+        let code = child.wait()?.code();
+        holds(&format!("`{wanted}` was said: {told:#?}"), met)?;
+        let _ =
+            bed.shell("ip link del foreign0 2>/dev/null; ip link set lab1 promisc off 2>/dev/null");
+        if code != Some(0) {
+            // It was taken back, as far as it could be; the next run does the rest.
+            holds(
+                &format!("a failed run says so {when}: {told:#?}"),
+                code == Some(1) || code == Some(3),
+            )?;
+        }
+        bed.stack(&folder, "up -d")?
+            .ok()
+            .map_err(|failure| format!("up again {when}: {failure}"))?;
+        bed.stack(&folder, "shim check")?
+            .ok()
+            .map_err(|failure| format!("check {when}: {failure}"))?;
+        bed.stack(&folder, "down")?.ok()?;
+        unchanged(&before, bed, &when)?;
     }
     Ok(Outcome::Passed)
 }
 
-fn two_at_once(bed: &Bed) -> Result<Outcome, Failure> {
-    let folder = Folder::of(bed, &changing(1))?;
-    let mut both = [(), ()]
-        .map(|()| bed.spawn_stack(&folder.path, "--progress plain up --detach"))
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
+fn foreign(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    bed.docker("network create --label com.docker.compose.project=other other")?;
+    bed.docker("run -d --name theirs --label com.docker.compose.project=theirs stack-lab")?;
+    bed.shell(
+        "ip link add mine type bridge; ip link set mine up; ip link set mine alias 'uplink of stack'
+         ip netns add macvlan-bridge-mine; ip route add 10.99.0.0/24 dev mine",
+    )?;
+    let before = bed.host()?;
+    let listed = bed.stack(&folder, "orphans")?;
+    same(
+        "nothing is listed",
+        (listed.code, listed.stdout.as_str()),
+        (Some(0), ""),
+    )?;
+    bed.stack(&folder, "orphans --remove --volumes")?.ok()?;
+    unchanged(&before, bed, "by orphans --remove")?;
+    // A shim whose containers somebody removed, a route of ours on a strange link, an unmarked link of a killed run.
+    bed.docker("rm -f macvlan-bridge-site-1 macvlan-bridge-other-1")?;
+    bed.shell(
+        "ip route add 10.98.0.0/24 dev mine proto 0x73
+         ip link add stdeadbeef00001 type bridge; ip link set stdeadbeef00001 group 29556",
+    )?;
+    let listed = bed.stack(&folder, "orphans")?.stdout;
+    for word in [
+        "10.98.0.0/24",
+        "stdeadbeef00001",
+        "shim/shim-macv-d15ce",
+        "macvlan-bridge_lan",
+        "lab1",
+    ] {
+        holds(
+            &format!("`{word}` is listed:\n{listed}"),
+            listed.contains(word),
+        )?;
+    }
+    holds(
+        &format!("nothing foreign is:\n{listed}"),
+        !listed.contains("mine") || listed.contains("by mine"),
+    )?;
+    bed.stack(&folder, "orphans --remove")?.ok()?;
+    let links = bed.run("ip -oneline link")?;
+    holds(
+        "the foreign link stays",
+        links.contains("mine") && !links.contains("lab1"),
+    )?;
+    holds(
+        "its route too",
+        bed.run("ip route")?.contains("10.99.0.0/24"),
+    )?;
+    bed.docker("rm -f theirs")?;
+    bed.docker("network rm other")?;
+    bed.shell("ip link del mine; ip netns del macvlan-bridge-mine")?;
+    Ok(Outcome::Passed)
+}
+
+fn parent_deleted(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    let before = bed.host()?;
+    for remedy in ["up -d", "down"] {
+        bed.stack(&folder, "up -d")?.ok()?;
+        bed.run("ip link del lab1")?;
+        let said = bed.stack(&folder, "plan")?;
+        same(
+            &format!("`plan` sees it: {}", said.stdout),
+            said.code,
+            Some(2),
+        )?;
+        bed.stack(&folder, remedy)?.ok()?;
+        if remedy == "up -d" {
+            bed.stack(&folder, "shim check")?.ok()?;
+        }
+        bed.stack(&folder, "down")?.ok()?;
+        unchanged(
+            &before,
+            bed,
+            &format!("after a deleted parent and `{remedy}`"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn engine_dies(bed: &mut Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    for line in [3, 9] {
+        let Some((mut child, said)) = until(bed, &folder, "up -d", line)? else {
+            return Err("`up` ended too early".into());
+        };
+        bed.kill_engine()?;
+        signal(&child, Signal::SIGCONT)?;
+        let code = child.wait()?.code();
+        holds(
+            &format!("`up` fails when the engine dies at `{said}`: {code:?}"),
+            code == Some(1) || code == Some(3),
+        )?;
+        // Without the engine nobody knows who lives; what is on the host is told, and taken only when asked twice.
+        let listed = bed.stack(&folder, "orphans")?;
+        holds(
+            &format!("a dead engine is told: {}", listed.stderr),
+            listed.stderr.contains("does not answer"),
+        )?;
+        let gone = bed.stack(&folder, "orphans --engine-gone --remove")?;
+        let links = bed.run("ip -oneline link")?;
+        holds(
+            &format!(
+                "the host's side is gone without an engine: {}{links}",
+                gone.stderr
+            ),
+            !links.contains("lab1") && !links.contains("shim-macv"),
+        )?;
+        bed.revive_engine()?;
+        bed.stack(&folder, "orphans --remove")?.ok()?;
+        let listed = bed.stack(&folder, "orphans")?;
+        same(
+            "orphans in the end",
+            (listed.code, listed.stdout.as_str()),
+            (Some(0), ""),
+        )?;
+        same("containers", bed.docker("ps -aq")?.as_str(), "")?;
+        let folders = bed.shell("ls /run/stack /run/netns 2>/dev/null || true")?;
+        holds(
+            &format!("no records are left: {folders}"),
+            !folders.contains("macvlan-bridge"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn full_disk(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    let before = bed.host()?;
+    bed.shell("mkdir -p /run/small && mount -t tmpfs -o size=16k none /run/small")?;
+    let up = || {
+        ran(bed
+            .command("env")
+            .args(["STACK_STATE_DIR=/run/small", stack_program()])
+            .args(["--project-directory"])
+            .arg(&folder)
+            .arg("-f")
+            .arg(folder.join("stack.yaml"))
+            .args(["up", "-d"]))
+    };
     let mut told = Vec::new();
-    for child in &mut both {
-        let mut text = String::new();
-        child
-            .stderr
-            .take()
-            .ok_or("no standard error")?
-            .read_to_string(&mut text)?;
-        told.push((child.wait()?.code(), text));
-    }
-    let names =
-        bed.docker("ps --format {{.Names}} --filter label=com.docker.compose.project=changing")?;
-    folder.stack("down")?;
-    for (code, text) in &told {
-        same(
-            &format!("the exit code of one that told\n{text}"),
-            *code,
-            Some(0),
+    // From no room at all to room for the header and not for the lines.
+    for left in [0, 1, 2] {
+        bed.shell(&format!(
+            "rm -f /run/small/*; dd if=/dev/zero of=/run/small/fill bs=4k count={} 2>/dev/null || true",
+            4 - left
+        ))?;
+        let said = up()?;
+        told.push(said.code);
+        if said.code == Some(0) {
+            break;
+        }
+        holds(
+            &format!("a full disk is told: {}", said.stderr),
+            said.stderr.contains("No space left on device"),
         )?;
+        unchanged_but_small(&before, bed, &format!("with {left} free pages"))?;
     }
-    let waited = told
-        .iter()
-        .filter(|(_, text)| text.contains("Waiting for `stack up` on the project `changing`"));
-    let idle = told
-        .iter()
-        .filter(|(_, text)| text.contains("nothing to do"));
+    bed.shell("rm -f /run/small/fill")?;
     same(
-        "how many had to wait, and how many had nothing to do",
-        (waited.count(), idle.count()),
-        (1, 1),
+        "with no room it is refused",
+        told.first().copied(),
+        Some(Some(1)),
     )?;
-    let mut names: Vec<&str> = names.lines().collect();
-    names.sort_unstable();
-    same(
-        "the containers",
-        names,
-        vec!["changing-fixed-1", "changing-free-1"],
-    )?;
+    let down = ran(bed.command("env").args([
+        "STACK_STATE_DIR=/run/small",
+        stack_program(),
+        "-p",
+        EXAMPLE,
+        "down",
+    ]))?;
+    bed.shell("umount /run/small; rmdir /run/small")?;
+    down.ok()?;
     Ok(Outcome::Passed)
 }
 
-/// A stack whose network can be moved: one container with a fixed address, one without.
-fn changing(number: usize) -> String {
-    format!(
-        "name: changing
+fn unchanged_but_small(before: &Host, bed: &Bed, when: &str) -> Result<(), Failure> {
+    let left = before.difference(&bed.host()?);
+    let left: Vec<&str> = left.lines().collect();
+    same(&format!("what is changed {when}"), left, Vec::<&str>::new())
+}
+
+const SUBNET_ONLY: &str = "name: plain
+services:
+  web: {image: stack-lab, networks: [inside]}
 networks:
-  net: {{ipam: {{config: [{{subnet: 10.91.{number}.0/24}}]}}}}
-services:
-  fixed: {{image: stack-lab, stop_grace_period: 0s, networks: {{net: {{ipv4_address: 10.91.{number}.9, aliases: [nine]}}}}}}
-  free: {{image: stack-lab, stop_grace_period: 0s, networks: [net]}}
-"
-    )
-}
-
-fn address(bed: &Bed, container: &str) -> Result<String, Failure> {
-    let template = "{{range.NetworkSettings.Networks}}{{.IPAddress}}{{.MacAddress}}{{end}}";
-    let text = bed.docker(&format!("inspect --format {template} {container}"))?;
-    Ok(text.trim().to_owned())
-}
-
-fn second_change(bed: &Bed) -> Result<Outcome, Failure> {
-    for at in [
-        "Endpoint changing-fixed-1/changing_net Disconnected",
-        "Network changing_net Created",
-        "Endpoint changing-fixed-1/changing_net Connected",
-    ] {
-        let folder = Folder::of(bed, &changing(1))?;
-        folder.stack("up --detach")?;
-        folder.replace("10.91.1.", "10.91.2.")?;
-        folder.stack("up --detach")?;
-        folder.replace("10.91.2.", "10.91.3.")?;
-        folder.killed("up --detach", At::Told(at))?;
-        // A command that changes nothing by itself takes it back.
-        let said = folder.stack("start");
-        let seen = address(bed, "changing-fixed-1");
-        folder.stack("down")?;
-        let said = said?;
-        holds(
-            &format!("killed at `{at}`, it is taken back; it said\n{said}"),
-            said.contains("taking it back first") && !said.contains("left:"),
-        )?;
-        holds(
-            &format!("killed at `{at}`, the address is that of the first change: {seen:?}"),
-            seen?.starts_with("10.91.2.9"),
-        )?;
-    }
-    Ok(Outcome::Passed)
-}
-
-fn stuck(bed: &Bed) -> Result<Outcome, Failure> {
-    let begin = || -> Result<Folder, Failure> {
-        let folder = Folder::of(bed, &changing(1))?;
-        folder.stack("up --detach")?;
-        folder.replace("10.91.1.", "10.91.2.")?;
-        folder.killed("up --detach", At::Told("Network changing_net Created"))?;
-        // The old subnet is taken meanwhile, so the old network cannot come back.
-        bed.docker("network create --subnet 10.91.1.0/24 thief")?;
-        Ok(folder)
-    };
-    let folder = begin()?;
-    let up = folder.stack("up --detach");
-    let seen = address(bed, "changing-fixed-1");
-    let plan = bed.stack(&folder.path, "plan")?.code;
-    let down = folder.stack("down");
-    bed.docker("network rm thief")?;
-    let up = up?;
-    down?;
-    holds(
-        &format!("`up` tells what it cannot take back; it said\n{up}"),
-        up.contains("left: ") && up.contains("going on from what is there"),
-    )?;
-    holds(
-        &format!("`up` goes on: {seen:?}"),
-        seen?.starts_with("10.91.2.9"),
-    )?;
-    same("the exit code of `plan`", plan, Some(0))?;
-
-    let folder = begin()?;
-    let down = folder.stack("down");
-    let names = bed.docker("ps --all --format {{.Names}} --filter name=changing");
-    bed.docker("network rm thief")?;
-    holds("`down` brings nothing back", !down?.contains("left: "))?;
-    same("what is left", names?.trim(), "")?;
-    Ok(Outcome::Passed)
-}
-
-fn fixed_mac(bed: &Bed) -> Result<Outcome, Failure> {
-    let text = changing(1).replace("aliases: [nine]", "mac_address: '02:42:0a:5b:00:09'");
-    for at in [
-        "Network changing_net Removed",
-        "Network changing_net Created",
-        "Container changing-fixed-1 Started",
-    ] {
-        let folder = Folder::of(bed, &text)?;
-        folder.stack("up --detach")?;
-        bed.docker("exec changing-fixed-1 touch /mine")?;
-        folder.replace("10.91.1.", "10.91.2.")?;
-        folder.killed("up --detach", At::Told(at))?;
-        let said = folder.stack("start");
-        let seen = address(bed, "changing-fixed-1");
-        let mine = bed.docker("exec changing-fixed-1 ls /mine");
-        let names = bed.docker("ps --all --format {{.Names}} --filter name=changing-fixed");
-        folder.replace("10.91.2.", "10.91.1.")?;
-        let plan = bed.stack(&folder.path, "plan")?;
-        folder.stack("down")?;
-        let said = said?;
-        holds(
-            &format!("killed at `{at}`, it is taken back; it said\n{said}"),
-            said.contains("taking it back first") && !said.contains("left:"),
-        )?;
-        same(
-            &format!("killed at `{at}`, the address and the MAC address"),
-            seen?.as_str(),
-            "10.91.1.902:42:0a:5b:00:09",
-        )?;
-        holds("its files are still there", mine.is_ok())?;
-        same("the containers", names?.trim(), "changing-fixed-1")?;
-        holds(
-            &format!("it is as the old file says: {}{}", plan.stdout, plan.stderr),
-            plan.code == Some(0),
-        )?;
-    }
-    Ok(Outcome::Passed)
-}
-
-fn waits_in_vain(bed: &Bed) -> Result<Outcome, Failure> {
-    let text = "name: ending
-services:
-  job: {image: stack-lab, command: sh -c 'sleep 0.3; exit 3', network_mode: none}
-  web:
-    image: stack-lab
-    network_mode: none
-    stop_grace_period: 0s
-    healthcheck: {test: 'true', interval: 1s}
+  inside: {ipam: {config: [{subnet: 10.62.0.0/24}]}}
 ";
-    // It ends while the other is waited for.
-    let folder = Folder::of(bed, text)?;
-    let up = bed.stack(&folder.path, "up --wait --wait-timeout 20")?;
-    let states = bed.docker("ps --all --format {{.Names}}:{{.State}} --filter name=ending");
-    folder.stack("down")?;
-    let said = up.fails_with(1)?;
+
+fn unprivileged(bed: &Bed) -> Result<Outcome, Failure> {
+    let (temporary, folder) = copied(EXAMPLE)?;
+    let plain = temporary.path().join("plain");
+    std::fs::create_dir(&plain)?;
+    std::fs::write(plain.join("stack.yaml"), SUBNET_ONLY)?;
+    let socket = bed.folder().join("docker.sock");
+    // The way to it, the files and the program have to be open to others.
+    let program = temporary.path().join("stack");
+    std::fs::copy(stack_program(), &program)?;
+    bed.shell(&format!(
+        "chmod 755 {} {}; chmod -R a+rX {}; chmod 666 {}",
+        temporary.path().display(),
+        bed.folder().display(),
+        temporary.path().display(),
+        socket.display()
+    ))?;
+    let before = bed.host()?;
+    let nobody = |folder: &Path, words: &str| {
+        ran(bed
+            .command("setpriv")
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "env",
+            ])
+            .arg(format!("STACK_STATE_DIR={}", "/tmp/stack-nobody"))
+            .arg(&program)
+            .arg("-f")
+            .arg(folder.join("stack.yaml"))
+            .args(words.split_whitespace()))
+    };
+    let refused = nobody(&folder, "up -d")?;
+    let said = refused.stderr.clone();
     holds(
-        &format!("it tells who ended; it said\n{said}"),
-        said.contains("container ending-job-1 exited (3)") && said.contains("logs job"),
+        &format!("the host part is refused: {said}"),
+        refused.code == Some(1),
     )?;
-    let states = states?;
-    let mut states: Vec<&str> = states.lines().collect();
-    states.sort_unstable();
-    same(
-        "what stands",
-        states,
-        vec!["ending-job-1:exited", "ending-web-1:running"],
+    holds(
+        &format!("it says what needs the right and what to run:\n{said}"),
+        said.contains("CAP_NET_ADMIN") && said.contains("sudo"),
+    )?;
+    unchanged(&before, bed, "by a refused `up`")?;
+    nobody(&plain, "up -d")?.ok()?;
+    let page = bed.here().web("10.62.0.2:80", "/")?;
+    let down = nobody(&plain, "down");
+    holds(
+        "the engine part works",
+        matches!(page, crate::place::Answer::Page(_)),
+    )?;
+    down?.ok()?;
+    // What root made is seen and not taken.
+    bed.stack(&folder, "up -d")?.ok()?;
+    let with = bed.host()?;
+    let refused = nobody(&folder, "down")?;
+    let after = with.difference(&bed.host()?);
+    bed.stack(&folder, "down")?.ok()?;
+    holds(
+        &format!(
+            "`down` is refused as a whole: {:?} {}\n{after}",
+            refused.code, refused.stderr
+        ),
+        refused.code != Some(0) && after.is_empty() && refused.stderr.contains("CAP_NET_ADMIN"),
+    )?;
+    bed.shell("rm -rf /tmp/stack-nobody")?;
+    Ok(Outcome::Passed)
+}
+
+fn in_guest(guest: &Guest) -> Result<Outcome, Failure> {
+    let script = format!(
+        "cat >/t/questions <<'STACK_QUESTIONS'\n{QUESTIONS}\nSTACK_QUESTIONS
+look() {{ sh /t/questions | sort | sed 's/ state [A-Z]*//; s/<[^>]*>//; s/[0-9]*sec//g'; }}
+for example in ipvlan-l2 macvlan-vlan; do
+    cd /t/$example || exit 1
+    # The engine's first use of a driver leaves traces of its own.
+    stack up -d >/dev/null; stack down >/dev/null
+    look | grep -v nf_conntrack_count >/t/before
+    for time in 0.2 0.5 0.8 1.2 1.7 2.3 3.0; do
+        /t/stack up -d >/dev/null 2>&1 &
+        sleep $time
+        kill -9 $! 2>/dev/null
+        wait $! 2>/dev/null
+        stack orphans >/t/listed; code=$?
+        if [ $code = 0 ]; then stack -p $example down >/dev/null; else stack orphans --remove >/t/removed || cat /t/removed; fi
+        sleep 0.3
+        look | grep -v nf_conntrack_count >/t/after
+        diff /t/before /t/after >/t/diff && echo \"$example $time: same\" || {{ echo \"$example $time: different\"; cat /t/diff; }}
+    done
+    stack up -d >/dev/null
+    stack shim check >/t/checked && echo \"$example: checked\" || cat /t/checked
+    stack down >/dev/null
+done"
+    );
+    let examples = repository().join("examples");
+    let said = guest
+        .run(
+            &script,
+            &[&examples.join("ipvlan-l2"), &examples.join("macvlan-vlan")],
+        )?
+        .ok()?;
+    let lines: Vec<&str> = said.lines().collect();
+    let good = |line: &&str| line.ends_with(": same") || line.ends_with(": checked");
+    let count = lines.iter().copied().filter(|line| good(&line)).count();
+    holds(
+        &format!("all are the same:\n{said}"),
+        count == 16 && lines.len() == 16,
     )?;
     Ok(Outcome::Passed)
 }

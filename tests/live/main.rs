@@ -23,11 +23,13 @@ mod guest;
 mod guest_examples;
 mod harness;
 mod host;
+mod killed;
 mod place;
 mod quickstart;
 mod reach;
 mod readme;
 mod runner;
+mod shim;
 mod timings;
 mod wire;
 
@@ -43,9 +45,11 @@ fn main() -> ExitCode {
         examples::tests(),
         faults::tests(),
         guest_examples::tests(),
+        killed::tests(),
         quickstart::tests(),
         reach::tests(),
         readme::tests(),
+        shim::tests(),
         timings::tests(),
     ]
     .into_iter()

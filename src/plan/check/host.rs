@@ -1,13 +1,15 @@
 //! What the engine's host cannot do or does not have: the right to change it, parents, free link names.
 
+use crate::model::name::ProjectName;
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::desired::Desired;
 use crate::plan::desired::lan::lan_of;
 use crate::plan::desired::network::is_made;
-use crate::plan::observed::{HostFacts, LinkFact, Observed};
+use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed};
 use crate::plan::spec::{Kind, ResourceId, Spec};
+use crate::plan::step::Plan;
 
 /// Holds the stack against the engine's host.
 pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
@@ -16,9 +18,7 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
         .keys()
         .filter(|id| id.kind.on_host())
         .collect();
-    if let Some(first) = wanted.first() {
-        may_act(stack, observed, first, wanted.len(), findings);
-    }
+    may_act(stack, observed, &wanted, findings);
     let Some(host) = &observed.host else { return };
     for network in stack.networks.values().filter(|network| is_made(network)) {
         if let Some(parent) = &network.parent {
@@ -64,26 +64,75 @@ fn place_of(stack: &Stack, id: &ResourceId) -> Vec<String> {
     }
 }
 
+/// Whether this process may carry out a plan, and if not, which steps need what. Known before anything is changed.
+pub fn may_carry_out(plan: &Plan, observed: &Observed) -> Result<(), String> {
+    let needing: Vec<&ResourceId> = plan
+        .steps
+        .iter()
+        .map(|step| &step.id)
+        .filter(|id| id.kind.on_host())
+        .collect();
+    match &observed.host {
+        Some(host) if !needing.is_empty() && !host.may_administer => Err(needs_right(&needing)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether something of the project may be on a host that this process may not look at.
+pub fn may_be_hidden(project: &ProjectName, observed: &Observed) -> Option<String> {
+    if observed.host.is_some() || observed.engine.elsewhere.is_some() {
+        return None;
+    }
+    let on_a_link = |found: &&FoundNetwork| {
+        found.project.as_deref() == Some(project.as_str())
+            && found.hash.is_some()
+            && matches!(found.spec.driver.as_str(), "macvlan" | "ipvlan")
+    };
+    let network = observed.networks.iter().find(on_a_link)?;
+    Some(format!(
+        "what the host has for the network `{}` (lans, shims, routes) cannot be looked at without CAP_NET_ADMIN on this machine",
+        network.spec.name
+    ))
+}
+
+fn needs_right(needing: &[&ResourceId]) -> String {
+    let (need, which) = match needing.len() {
+        1 => ("needs", "it"),
+        _ => ("need", "them"),
+    };
+    format!(
+        "{} {need} CAP_NET_ADMIN on this machine, and this process does not have it for {which}",
+        listed(needing)
+    )
+}
+
+/// All of them, or the first ones and how many more.
+fn listed(ids: &[&ResourceId]) -> String {
+    let mut names: Vec<String> = ids.iter().take(8).map(ToString::to_string).collect();
+    if ids.len() > names.len() {
+        names.push(format!("{} more", ids.len() - names.len()));
+    }
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some(_) | None => names.join(""),
+    }
+}
+
 fn may_act(
     stack: &Stack,
     observed: &Observed,
-    first: &ResourceId,
-    count: usize,
+    wanted: &[&ResourceId],
     findings: &mut Vec<Finding>,
 ) {
+    let Some(first) = wanted.first() else { return };
     let place = place_of(stack, first);
     let place: Vec<&str> = place.iter().map(String::as_str).collect();
-    let more = if count > 1 {
-        format!(" and {} more", count - 1)
-    } else {
-        String::new()
-    };
     if let Some(why) = &observed.engine.elsewhere {
         findings.push(
             Finding::error(
                 "host-elsewhere",
                 &place,
-                format!("{first}{more} would have to be made on the engine's host, which is not this machine: {why}"),
+                format!("{} would have to be made on the engine's host, which is not this machine: {why}", listed(wanted)),
             )
             .hint("run stack on that machine, or take these keys out of the file"),
         );
@@ -93,12 +142,8 @@ fn may_act(
         .is_none_or(|host| !host.may_administer)
     {
         findings.push(
-            Finding::error(
-                "not-permitted",
-                &place,
-                format!("{first}{more} need CAP_NET_ADMIN on this machine, which this process does not have"),
-            )
-            .hint("run the same command with sudo; nothing else here needs it"),
+            Finding::error("not-permitted", &place, needs_right(wanted))
+                .hint("run the same command with sudo; nothing else here needs it"),
         );
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::model::hash;
-use crate::model::mark::{LINK_GROUP, LinkMark};
+use crate::model::mark::{LINK_GROUP, LinkMark, birth_prefix};
 use crate::model::name::{LinkName, ProjectName};
 use crate::plan::observed::LinkFact;
 use crate::plan::spec::ResourceId;
@@ -44,14 +44,9 @@ pub fn owner(link: &LinkFact, project: &ProjectName) -> Owner {
         Some(mark) if mark.is_of(project) => Owner::Ours(mark),
         Some(mark) => Owner::Project(mark.project),
         None if link.group != LINK_GROUP => Owner::Foreign,
-        None if link.name.starts_with(&birth_prefix(project)) => Owner::Newborn,
+        None if link.name.starts_with(&birth_prefix(project.as_str())) => Owner::Newborn,
         None => Owner::Unnamed,
     }
-}
-
-/// The beginning of all birth names of a project.
-fn birth_prefix(project: &ProjectName) -> String {
-    format!("st{}", hash::short_hex(project.as_str().as_bytes(), 6))
 }
 
 /// Whether an unfinished link was to become (a part of) this resource.
@@ -61,7 +56,7 @@ pub fn is_birth_of(link: &LinkFact, project: &ProjectName, id: &ResourceId) -> b
 
 fn birth_stem(project: &ProjectName, id: &ResourceId) -> String {
     let digits = hash::short_hex(id.to_string().as_bytes(), 4);
-    format!("{}{digits}", birth_prefix(project))
+    format!("{}{digits}", birth_prefix(project.as_str()))
 }
 
 /// The name under which a link of this resource is made: the project's and the resource's digits, and three that

@@ -73,16 +73,21 @@ impl Ledger {
 
     /// The living entries of this namespace, in the order of their making.
     pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        Ok(Ledger::all(&self.folder)?
+            .into_iter()
+            .filter(|entry| entry.namespace == self.namespace)
+            .collect())
+    }
+
+    /// The living entries of all namespaces in this folder's ledger.
+    pub fn all(folder: &Path) -> io::Result<Vec<Entry>> {
         let mut text = String::new();
-        match File::open(self.folder.join(FILE)) {
+        match File::open(folder.join(FILE)) {
             Ok(mut file) => file.read_to_string(&mut text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        Ok(living(read(&text)?)
-            .into_iter()
-            .filter(|entry| entry.namespace == self.namespace)
-            .collect())
+        Ok(living(read(&text)?))
     }
 
     /// Writes an entry down; when this returns it survives a crash of the machine as far as the disk does.

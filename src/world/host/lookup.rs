@@ -97,7 +97,7 @@ pub async fn check(
 }
 
 /// An address of a route that is not the shim's own.
-fn sample(destination: IpNet, spec: &ShimSpec) -> Option<IpAddr> {
+pub fn sample(destination: IpNet, spec: &ShimSpec) -> Option<IpAddr> {
     let other = |address: &IpAddr| !spec.addresses.contains(address);
     match destination {
         IpNet::V4(net) => net.hosts().map(IpAddr::V4).find(other),

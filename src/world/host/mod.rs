@@ -4,6 +4,7 @@
 //! Every act may be repeated, and every act may be the last one of a process: what was begun is recognised by its
 //! marks and finished or removed by the next call. What carries no mark of this project is never changed.
 
+pub mod alone;
 mod announce;
 mod birth;
 mod claim;
@@ -12,6 +13,7 @@ mod error;
 pub mod filter;
 pub mod fuse;
 mod inside;
+mod inventory;
 mod lan;
 pub mod ledger;
 mod link;
@@ -27,7 +29,7 @@ pub mod probe;
 mod promiscuity;
 mod route;
 mod settings;
-mod shim;
+pub mod shim;
 pub mod socket;
 pub mod sysctl;
 pub mod table;

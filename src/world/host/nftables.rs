@@ -12,6 +12,7 @@ const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 const NEW_TABLE: u16 = NFTABLES << 8;
+const GET_TABLE: u16 = NFTABLES << 8 | 1;
 const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
 const NEW_CHAIN: u16 = NFTABLES << 8 | 3;
 const NEW_RULE: u16 = NFTABLES << 8 | 6;
@@ -27,6 +28,7 @@ pub const OURS: &str = "stack-";
 
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
+const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 const DUMP: u16 = 0x300;
@@ -192,6 +194,68 @@ pub fn send(batch: &[u8]) -> Result<(), Errno> {
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
+}
+
+/// The names of the IPv4 tables in the calling thread's namespace.
+pub fn tables() -> Result<Vec<String>, Errno> {
+    let number = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    let mut socket = netlink_sys::Socket::new(NETLINK_NETFILTER).map_err(number)?;
+    socket.bind_auto().map_err(number)?;
+    socket
+        .connect(&netlink_sys::SocketAddr::new(0, 0))
+        .map_err(number)?;
+    let mut ask = Batch {
+        bytes: Vec::new(),
+        sequence: 0,
+    };
+    ask.message(GET_TABLE, REQUEST | DUMP, IPV4, 0, &[]);
+    socket.send(&ask.bytes, 0).map_err(number)?;
+    let mut names = Vec::new();
+    loop {
+        let (answer, _) = socket.recv_from_full().map_err(number)?;
+        let mut rest = answer.as_slice();
+        while let Some(header) = rest.get(..16) {
+            let length = usize::try_from(u32::from_ne_bytes([
+                header[0], header[1], header[2], header[3],
+            ]))
+            .unwrap_or(0);
+            match u16::from_ne_bytes([header[4], header[5]]) {
+                // NLMSG_DONE.
+                3 => return Ok(names),
+                // NLMSG_ERROR.
+                2 => {
+                    let code = rest.get(16..20).unwrap_or(&[0; 4]);
+                    let code = i32::from_ne_bytes([code[0], code[1], code[2], code[3]]);
+                    return Err(Errno::from_raw(-code));
+                }
+                NEW_TABLE => names.extend(rest.get(20..length).and_then(table_name)),
+                _ => {}
+            }
+            if length < 16 {
+                return Err(Errno::EBADMSG);
+            }
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+}
+
+/// The name among the attributes of a table.
+fn table_name(mut attributes: &[u8]) -> Option<String> {
+    while let Some(header) = attributes.get(..4) {
+        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+        if length < 4 {
+            return None;
+        }
+        if u16::from_ne_bytes([header[2], header[3]]) == 1 {
+            let text = attributes.get(4..length)?;
+            let text = text.strip_suffix(&[0]).unwrap_or(text);
+            return String::from_utf8(text.to_vec()).ok();
+        }
+        attributes = attributes
+            .get(length.next_multiple_of(4)..)
+            .unwrap_or_default();
+    }
+    None
 }
 
 struct Batch {

@@ -15,6 +15,7 @@ use crate::world::host::claim::{self, Owner};
 use crate::world::host::error::broken;
 use crate::world::host::lan::{place, read};
 use crate::world::host::ledger::{Entry, Ledger, Note};
+use crate::world::host::shim::survey::unsettled;
 use crate::world::host::{Endpoints, Host, birth, link, promiscuity, route, shim};
 
 /// All of the project's resources on this host.
@@ -40,7 +41,10 @@ pub async fn observe(
             },
             Owner::Project(_) | Owner::Unnamed | Owner::Foreign => continue,
         };
-        if let Some((spec, damage)) = read_back(link, &id, &hash, &routes, &entries) {
+        if let Some((spec, mut damage)) = read_back(link, &id, &hash, &routes, &entries) {
+            if id.kind == Kind::Shim && damage.is_empty() {
+                damage.extend(unsettled(&host.shim_settings(&link.name).await?));
+            }
             found.insert(
                 id,
                 FoundResource {

@@ -59,7 +59,7 @@ fn shown(
 }
 
 /// A copy of an example's folder, whose name gives the project its name.
-fn copied(name: &str) -> Result<(TempDir, PathBuf), Failure> {
+pub fn copied(name: &str) -> Result<(TempDir, PathBuf), Failure> {
     let temporary = tempfile::tempdir()?;
     let from = repository().join("examples").join(name);
     ran(std::process::Command::new("cp")

@@ -65,6 +65,7 @@ pub fn up(
     writer.unwanted();
     writer.sharers();
     writer.needs();
+    writer.replant();
     writer.draft.finish(&stack.project)
 }
 
@@ -204,6 +205,9 @@ impl<'a> Writer<'a> {
             {
                 fate = Fate::Replace(Reason::Because(network));
             }
+            if let (Fate::Keep, Some(ground)) = (&fate, self.uprooted(spec, found)) {
+                fate = Fate::Restart(Reason::Because(ground));
+            }
             for (donor, bound, restart) in donors.get(&id).into_iter().flatten() {
                 if let Some(donor_fate) = self.fates.get(*donor) {
                     fate = after_donor(fate, donor, donor_fate, *bound, *restart);
@@ -233,6 +237,51 @@ impl<'a> Writer<'a> {
             .filter(|attachment| self.replaced.contains_key(&attachment.network))
             .find(|attachment| only_at_creation(attachment, self.observed).is_some())
             .map(|attachment| ResourceId::new(Kind::Network, &attachment.network))
+    }
+
+    /// The lan or link that went away from under a network of a running container. The kernel has taken the container's
+    /// own link along, and only a start makes it anew.
+    fn uprooted(&self, spec: &ContainerSpec, found: Option<&FoundContainer>) -> Option<ResourceId> {
+        let running = found.is_some_and(FoundContainer::runs);
+        let ContainerNetwork::Attached(attachments) = &spec.network else {
+            return None;
+        };
+        if !running || self.options.no_start || self.observed.host.is_none() {
+            return None;
+        }
+        let grounds = attachments.iter().flat_map(|attachment| {
+            let network = ResourceId::new(Kind::Network, &attachment.network);
+            self.grounds_of(network)
+        });
+        let gone = |ground: &&ResourceId| {
+            let found = self.observed.resources.get(*ground);
+            found.is_none_or(|found| found.link.is_none())
+        };
+        grounds.into_iter().find(gone).cloned()
+    }
+
+    fn grounds_of(&self, network: ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+        self.desired
+            .needs
+            .iter()
+            .filter(move |need| {
+                need.who == network && matches!(need.what.kind, Kind::Lan | Kind::Link)
+            })
+            .map(|need| &need.what)
+    }
+
+    /// A container that is restarted because its ground went away starts when that is back.
+    fn replant(&mut self) {
+        for (id, fate) in &self.fates {
+            let Fate::Restart(Reason::Because(ground)) = fate else {
+                continue;
+            };
+            let start = self.marks.get(id).and_then(|marks| marks.start);
+            let back = self.marks.get(ground).and_then(|marks| marks.create);
+            if let (Kind::Lan | Kind::Link, Some(back), Some(start)) = (ground.kind, back, start) {
+                self.draft.after(back, start);
+            }
+        }
     }
 
     /// The edges that the stack's needs ask for.

@@ -125,9 +125,23 @@ impl Engine {
             Some(project) => format!("{}={project}", mark::PROJECT),
             None => mark::PROJECT.to_owned(),
         };
+        let filters = HashMap::from([("label".to_owned(), vec![label])]);
+        self.listed(all, Some(filters)).await
+    }
+
+    /// All containers there are, whoever made them. Sorted by name.
+    pub async fn list_all(&self) -> Result<Vec<Listed>, WorldError> {
+        self.listed(true, None).await
+    }
+
+    async fn listed(
+        &self,
+        all: bool,
+        filters: Option<HashMap<String, Vec<String>>>,
+    ) -> Result<Vec<Listed>, WorldError> {
         let options = ListContainersOptions {
             all,
-            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+            filters,
             ..ListContainersOptions::default()
         };
         let found = self.docker().list_containers(Some(options)).await;

@@ -9,7 +9,7 @@
 //! Namespaces carry the mark on their `lo`, from before they have a name. What is there already is kept, so a repair
 //! leaves the containers on the wire alone; the hash comes into the parent's mark last.
 
-mod nat;
+pub mod nat;
 pub mod place;
 pub mod read;
 mod switch;
@@ -44,7 +44,7 @@ pub const UPLINK: &str = "uplink";
 pub const MACHINE_LINK: &str = "eth0";
 
 /// One lan of one project.
-struct Wire<'a> {
+pub struct Wire<'a> {
     host: &'a Host,
     project: &'a ProjectName,
     id: ResourceId,

@@ -105,11 +105,24 @@ pub async fn marked(
     host: &Host,
     project: &ProjectName,
 ) -> Result<Vec<(LinkMark, String)>, WorldError> {
+    let prefix = format!("{project}-");
+    let found = all_marked(host, |name| name.starts_with(&prefix)).await?;
+    Ok(found
+        .into_iter()
+        .filter(|(mark, _)| mark.is_of(project))
+        .collect())
+}
+
+/// All marked namespaces of this host, of those whose name passes.
+pub async fn all_marked(
+    host: &Host,
+    passes: impl Fn(&str) -> bool,
+) -> Result<Vec<(LinkMark, String)>, WorldError> {
     let names = netns::names().map_err(|error| broken("cannot list named namespaces", &error))?;
     let home = home(host)?.to_string();
     let mut found = Vec::new();
     for name in names {
-        if !name.starts_with(&format!("{project}-")) {
+        if !passes(&name) {
             continue;
         }
         let Ok(namespace) = Namespace::named(&name) else {
@@ -121,7 +134,6 @@ pub async fn marked(
             opened => opened?,
         };
         if let Some(mark) = place.mark().await?
-            && mark.is_of(project)
             && mark.hash == home
         {
             found.push((mark, name));

@@ -5,6 +5,7 @@
 //! the mark last; a shim without it was not finished.
 
 pub mod read;
+pub mod survey;
 
 use std::net::IpAddr;
 
@@ -22,6 +23,7 @@ use crate::world::host::birth::Claim;
 use crate::world::host::error::{broken, refused};
 use crate::world::host::message::{Route, Routed};
 use crate::world::host::shim::read::{alias, form, mode_word, plain, read_back, same_make};
+use crate::world::host::shim::survey::unsettled;
 use crate::world::host::sysctl::{self, Setting};
 use crate::world::host::{Host, claim, lookup, message};
 use crate::world::{ErrorKind, Progress, WorldError};
@@ -53,6 +55,7 @@ pub async fn make(
             && link.name == spec.name.as_str()
             && alias(&claim, &hash, spec) == link.alias.clone().unwrap_or_default()
             && now.as_ref().map(form) == Some(form(spec))
+            && unsettled(&host.shim_settings(&link.name).await?).is_empty()
         {
             return Ok(());
         }

@@ -1,0 +1,232 @@
+//! `stack shim` on a private host: what somebody removed or changed is seen by `ls`, `check` and `up`, and put back by
+//! `repair`; what `export` writes makes the same shim without stack.
+
+use crate::bed::Bed;
+use crate::examples::copied;
+use crate::runner::{Failure, Outcome, Run, Test, holds, same};
+use crate::wire::Wire;
+
+/// All tests of this module.
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test {
+            name: "shim::what_somebody_changed_is_seen_and_repaired",
+            run: Run::Host(changed),
+        },
+        Test {
+            name: "shim::the_exported_stanza_makes_the_same_shim_without_stack",
+            run: Run::Host(exported),
+        },
+        Test {
+            name: "shim::networks_and_projects_on_one_parent_keep_what_is_theirs",
+            run: Run::Host(shared),
+        },
+    ]
+}
+
+/// An act of somebody else, and what `stack shim check` must say is not so.
+const ACTS: &[(&str, &str)] = &[
+    (
+        "ip route del 192.168.81.20 dev SHIM",
+        "it is as it was made",
+    ),
+    ("ip route flush dev SHIM proto 0x73", "a route leads to"),
+    (
+        "ip address del 192.168.81.254/32 dev SHIM",
+        "it is as it was made",
+    ),
+    (
+        "ip address add 192.168.81.253/24 dev SHIM",
+        "its addresses are /32",
+    ),
+    ("ip link set SHIM down", "it is as it was made"),
+    (
+        "sysctl -q -w net.ipv4.conf.SHIM.arp_announce=0",
+        "arp_announce",
+    ),
+    (
+        "ip rule add to 192.168.81.20 priority 5 table 99; ip route add 192.168.81.20 dev docker0 table 99",
+        "packets to 192.168.81.20 leave by it",
+    ),
+];
+
+fn changed(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied("macvlan-bridge")?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    let shim = bed.stack(&folder, "shim ls -q")?.ok()?.trim().to_owned();
+    let check = || bed.stack(&folder, "shim check");
+    let whole = check()?;
+    let holding = whole
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("  ok"))
+        .count();
+    whole.ok()?;
+    holds(
+        &format!("13 things are checked, seen {holding}"),
+        holding == 13,
+    )?;
+    let shown = bed.stack(&folder, "shim show")?.ok()?;
+    holds(
+        &format!("the source of packets is told:\n{shown}"),
+        shown.contains("source    192.168.81.254, not 192.168.81.10"),
+    )?;
+    for (act, word) in ACTS {
+        bed.shell(&act.replace("SHIM", &shim))?;
+        let seen = check()?;
+        let told = seen
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("  FAIL") && line.contains(word));
+        holds(
+            &format!(
+                "`{act}` is told as `{word}`:\n{}{}",
+                seen.stdout, seen.stderr
+            ),
+            seen.code == Some(1) && told,
+        )?;
+        bed.stack(&folder, "shim repair")?.ok()?;
+        if act.contains("ip rule") {
+            // Rules are somebody's own; they are told and left.
+            bed.shell("ip rule del priority 5; ip route flush table 99")?;
+        }
+        check()?
+            .ok()
+            .map_err(|failure| format!("after `{act}` and repair: {failure}"))?;
+    }
+    bed.run(&format!("ip link del {shim}"))?;
+    same(
+        "shims",
+        bed.stack(&folder, "shim ls -q")?.ok()?.as_str(),
+        "",
+    )?;
+    bed.stack(&folder, "shim repair")?.ok()?;
+    check()?.ok()?;
+    let said = bed.stack(&folder, "shim repair")?.stderr;
+    holds("a whole host is left alone", said.contains("is whole"))?;
+    bed.stack(&folder, "down")?.ok()?;
+    Ok(Outcome::Passed)
+}
+
+fn exported(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied("macvlan-bridge")?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    let shim = bed.stack(&folder, "shim ls -q")?.ok()?.trim().to_owned();
+    let written = bed.stack(&folder, "shim export ifupdown --to out");
+    let again = bed.stack(&folder, "shim export ifupdown --to out")?;
+    holds("nothing is overwritten", again.code == Some(1))?;
+    let picture = || -> Result<String, Failure> {
+        // The group and the alias are stack's mark, and so is the routes' protocol.
+        let text = bed.shell(&format!(
+            "ip -details -oneline link show {shim} | grep -o 'link/ether [0-9a-f:]*\\|macvlan mode [a-z]*\\|{shim}@[a-z0-9]*'
+             ip -oneline address show dev {shim} | grep -v fe80 | sed 's/^[0-9]*: //'
+             ip route show dev {shim} | sed 's/ proto [a-z0-9]*//' | sort
+             for key in ipv6/conf/{shim}/accept_ra ipv6/conf/{shim}/autoconf ipv6/conf/{shim}/addr_gen_mode ipv4/conf/{shim}/arp_announce
+             do cat /proc/sys/net/$key; done"
+        ))?;
+        Ok(text)
+    };
+    let by_stack = picture()?;
+    written?.ok()?;
+    bed.run(&format!("ip link del {shim}"))?;
+    let stanza = folder.join(format!("out/etc/network/interfaces.d/{shim}"));
+    // ifup wants folders of hooks, which this machine need not have; so it sees a `/etc` of its own.
+    let ifupdown = |verb: &str| {
+        bed.shell(&format!(
+            "unshare --mount sh -ec 'mount -t tmpfs none /etc
+             mkdir -p /etc/network/if-pre-up.d /etc/network/if-up.d /etc/network/if-down.d /etc/network/if-post-down.d
+             busybox {verb} -i {} {shim}'",
+            stanza.display()
+        ))
+    };
+    ifupdown("ifup")?;
+    let by_ifup = picture();
+    let page = bed.here().web("192.168.81.20:80", "/");
+    ifupdown("ifdown")?;
+    same("the shim of ifup", by_ifup?, by_stack)?;
+    holds(
+        "the host reaches the container by it",
+        matches!(page?, crate::place::Answer::Page(_)),
+    )?;
+    bed.stack(&folder, "shim repair")?.ok()?;
+    bed.stack(&folder, "down")?.ok()?;
+    bed.shell("rm -f /run/ifstate* /var/run/ifstate*; rm -rf /run/network")?;
+    Ok(Outcome::Passed)
+}
+
+/// Two networks of one project on one parent, IPv4 and IPv6: one shim with both. A second project on a network of the
+/// first: a shim of its own, and each goes with its owner.
+fn shared(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let _wire = Wire::new(bed, "wire0", &[])?;
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    let many = bed.is_at_least(25);
+    // One parent carries two macvlan networks since API 1.44.
+    let second = if many {
+        "
+  two:
+    driver: macvlan
+    parent: wire0
+    ipam: {config: [{subnet: 10.61.0.0/24, ip_range: 10.61.0.64/26}]}
+    shim: {address: 10.61.0.9, routes: [10.61.0.64/27, 10.61.0.200/32]}"
+    } else {
+        ""
+    };
+    file(
+        "one.yaml",
+        &format!(
+            "name: one
+networks:
+  lan:
+    name: shared-lan
+    driver: macvlan
+    parent: wire0
+    enable_ipv6: true
+    ipam: {{config: [{{subnet: 10.60.0.0/24, ip_range: 10.60.0.64/26}}, {{subnet: fd60::/64, ip_range: 'fd60::100/120'}}]}}
+    shim: {{name: shim-one, address: [10.60.0.9, 'fd60::9'], routes: range}}{second}
+services:
+  web: {{image: stack-lab, networks: [lan]}}
+"
+        ),
+    )?;
+    file(
+        "two.yaml",
+        "name: two
+networks:
+  lan: {external: true, name: shared-lan}
+services:
+  web: {image: stack-lab, networks: [lan]}
+",
+    )?;
+    bed.stack(folder.path(), "-f one.yaml up -d")?.ok()?;
+    bed.stack(folder.path(), "-f two.yaml up -d")?.ok()?;
+    let routes = bed.shell(
+        "{ ip route show dev shim-one; ip -6 route show dev shim-one proto 0x73; } | sed 's/ proto.*src/ src/; s/ metric.*//' | sort",
+    )?;
+    let mut wanted = vec!["10.60.0.64/26 src 10.60.0.9", "fd60::100/120 src fd60::9"];
+    if many {
+        wanted.extend(["10.61.0.200 src 10.61.0.9", "10.61.0.64/27 src 10.61.0.9"]);
+    }
+    wanted.sort_unstable();
+    let seen: Vec<&str> = routes.lines().map(str::trim).collect();
+    same("the routes of both networks", seen, wanted)?;
+    bed.stack(folder.path(), "shim check")?.ok()?;
+    let networks = bed.stack(folder.path(), "shim ls --format json")?.ok()?;
+    let networks: serde_json::Value = serde_json::from_str(&networks)?;
+    same(
+        "the owners",
+        networks[0]["networks"].as_array().map(Vec::len),
+        Some(if many { 2 } else { 1 }),
+    )?;
+    // What another project's container is on is nobody's orphan, whatever became of its own.
+    bed.docker("rm -f one-web-1")?;
+    let lent = bed.stack(folder.path(), "orphans")?;
+    same(
+        "orphans while two-web-1 is there",
+        (lent.code, lent.stdout.as_str()),
+        (Some(0), ""),
+    )?;
+    bed.stack(folder.path(), "-f two.yaml down")?.ok()?;
+    bed.stack(folder.path(), "-f one.yaml down")?.ok()?;
+    Ok(Outcome::Passed)
+}
