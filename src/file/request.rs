@@ -110,7 +110,7 @@ impl Request {
     pub fn folder(&self) -> PathBuf {
         let first = self.files.iter().find_map(|text| match text {
             Text::File(path) => Some(path.parent().unwrap_or(path)),
-            Text::Inline(_) => None,
+            Text::Inline(_) | Text::Flag { .. } => None,
         });
         let folder = self.project_directory.as_deref().or(first);
         let folder = self.here.join(folder.unwrap_or(Path::new("")));

@@ -50,7 +50,7 @@ fn other(number: usize, network: &str) -> FoundContainer {
         }],
         dead_namespace_of: None,
         volumes: Vec::new(),
-        ports: Default::default(),
+        ports: Vec::new(),
     }
 }
 
@@ -77,13 +77,13 @@ fn another_driver_has_no_bridge() {
 }
 
 #[test]
-fn the_plan_counts_what_the_command_line_and_others_add() {
+fn the_plan_counts_what_is_given_and_what_others_add() {
     let stack = read(&file(10, "{}")).1.unwrap();
     let nobody = Observed::default();
     assert_eq!(findings(&stack, &nobody, &Wishes::default()), []);
-    let mut many = Wishes::default();
-    many.scale.insert("one".parse().unwrap(), 1023);
-    let found = findings(&stack, &nobody, &many);
+    let mut many = stack.clone();
+    many.services[0].scale = 1023;
+    let found = findings(&many, &nobody, &Wishes::default());
     assert_eq!(
         found[0].message,
         "1024 containers are to be on the bridge of network `lab_wide`, and a Linux bridge has 1023 ports"

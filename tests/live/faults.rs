@@ -538,7 +538,7 @@ done"
         .ok()?;
     let lines: Vec<&str> = said.lines().collect();
     let good = |line: &&str| line.ends_with(": same") || line.ends_with(": checked");
-    let count = lines.iter().copied().filter(|line| good(&line)).count();
+    let count = lines.iter().copied().filter(|line| good(line)).count();
     holds(
         &format!("all are the same:\n{said}"),
         count == 16 && lines.len() == 16,

@@ -74,7 +74,7 @@ pub async fn run(context: &Context, arguments: ShimArgs) -> Outcome {
         Command::Ls(arguments) => list(context, &arguments).await,
         Command::Show(arguments) => show::run(context, &arguments).await,
         Command::Check(arguments) => check::run(context, &arguments).await,
-        Command::Repair(arguments) => repair::run(context, arguments).await,
+        Command::Repair(repair::RepairArgs {}) => repair::run(context).await,
         Command::Export(arguments) => export::run(context, &arguments).await,
     }
 }

@@ -19,14 +19,10 @@ use crate::plan::step::{State, Step};
 #[command(after_help = "Examples:
   stack shim repair             what the stack file in this folder wants of the host, put back
   stack --dry-run shim repair   only tell what would be done")]
-pub struct RepairArgs {
-    /// Show how long each step took
-    #[arg(long)]
-    timings: bool,
-}
+pub struct RepairArgs {}
 
 /// Puts the host's side back.
-pub async fn run(context: &Context, arguments: RepairArgs) -> Outcome {
+pub async fn run(context: &Context) -> Outcome {
     let make = MakeArgs::default();
     let opened = open(context, &[], false, &make)?;
     let session = Session::open(context, &opened.stack.project, "shim repair").await?;
@@ -43,7 +39,6 @@ pub async fn run(context: &Context, arguments: RepairArgs) -> Outcome {
     let place = |id: &_| opened.place(id);
     let manner = Manner {
         on_failure: OnFailure::Keep,
-        timings: arguments.timings,
         quiet_images: true,
         place: &place,
         host_side: None,

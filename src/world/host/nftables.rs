@@ -31,7 +31,6 @@ const ACK: u16 = 0x4;
 const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
-const DUMP: u16 = 0x300;
 
 const IPV4: u8 = 2;
 const NESTED: u16 = 0x8000;
