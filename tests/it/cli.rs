@@ -95,6 +95,7 @@ fn the_help_is_a_map() {
             Look around:
               ls         List projects
               doctor     Tell what on this machine will bite
+              agent      Keep the host's side right through restarts and reboots
               shim       Show, check, repair and export the host's doors into networks
               orphans    Tell what killed runs and forgotten projects left
               journal    Show what is written down about unfinished runs

@@ -507,13 +507,13 @@ fn unprivileged(bed: &Bed) -> Result<Outcome, Failure> {
 fn in_guest(guest: &Guest) -> Result<Outcome, Failure> {
     let script = format!(
         "cat >/t/questions <<'STACK_QUESTIONS'\n{QUESTIONS}\nSTACK_QUESTIONS
-look() {{ sh /t/questions | sort | sed 's/ state [A-Z]*//; s/<[^>]*>//; s/[0-9]*sec//g'; }}
+look() {{ sh /t/questions | grep -v '^#' | sort | sed 's/ state [A-Z]*//; s/<[^>]*>//; s/[0-9]*sec//g'; }}
 for example in ipvlan-l2 macvlan-vlan; do
     cd /t/$example || exit 1
     # The engine's first use of a driver leaves traces of its own.
     stack up -d >/dev/null; stack down >/dev/null
     look | grep -v nf_conntrack_count >/t/before
-    for time in 0.2 0.5 0.8 1.2 1.7 2.3 3.0; do
+    for time in 0.3 0.8 1.5; do
         /t/stack up -d >/dev/null 2>&1 &
         sleep $time
         kill -9 $! 2>/dev/null
@@ -541,7 +541,7 @@ done"
     let count = lines.iter().copied().filter(|line| good(line)).count();
     holds(
         &format!("all are the same:\n{said}"),
-        count == 16 && lines.len() == 16,
+        count == 8 && lines.len() == 8,
     )?;
     Ok(Outcome::Passed)
 }
