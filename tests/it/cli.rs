@@ -677,7 +677,7 @@ networks:
     let (code, _, error) = run(folder.path(), &["scale", "four=2"]);
     assert_eq!(
         (code, error.as_str()),
-        (1, "error: no such service: four\n")
+        (1, "error[no-such-service]: no such service: four\n\n")
     );
     // One of each is no mistake: then the engine is asked, and there is none.
     let (_, _, error) = run(

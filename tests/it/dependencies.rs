@@ -26,7 +26,7 @@ const LICENSES: &[&str] = &[
 const MOST: usize = 170;
 
 /// Crates that are there in two versions because others ask for different ones; each costs time and size.
-const TWICE: &[&str] = &["foldhash", "getrandom", "hashbrown", "syn"];
+const TWICE: &[&str] = &["foldhash", "hashbrown", "syn"];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
