@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -16,12 +17,53 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::lines::{Lines, Style, Times};
 use crate::cli::logs::relay_since;
+use crate::cli::made::Made;
 use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
-use crate::cli::up::{Made, UpArgs};
 use crate::plan::diff::lifecycle::{Act, Followers, lifecycle};
 use crate::world::engine::Engine;
 use crate::world::engine::talk::list::Listed;
+
+/// How an `up` that stays follows.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AttachArgs {
+    /// Stop everything when one container ends
+    #[arg(long, conflicts_with = "abort_on_container_failure")]
+    pub abort_on_container_exit: bool,
+    /// Stop everything when one container ends with an error
+    #[arg(long)]
+    pub abort_on_container_failure: bool,
+    /// End with this service's exit code; implies --abort-on-container-exit
+    #[arg(long, value_name = "SERVICE")]
+    pub exit_code_from: Option<String>,
+    /// Follow the logs of these services only (repeatable)
+    #[arg(long, value_name = "SERVICE", conflicts_with = "attach_dependencies")]
+    pub attach: Vec<String>,
+    /// Follow the logs of dependencies too
+    #[arg(long)]
+    pub attach_dependencies: bool,
+    /// Do not follow the logs of these services (repeatable)
+    #[arg(long, value_name = "SERVICE")]
+    pub no_attach: Vec<String>,
+    /// Logs without colours
+    #[arg(long)]
+    pub no_color: bool,
+    /// Logs without the container's name
+    #[arg(long)]
+    pub no_log_prefix: bool,
+    /// Logs with their time
+    #[arg(long)]
+    pub timestamps: bool,
+}
+
+/// What the command line says of following.
+pub struct Wish<'a> {
+    pub flags: &'a AttachArgs,
+    /// Services on the command line.
+    pub named: &'a [String],
+    /// Seconds until a container that does not stop is killed.
+    pub timeout: Option<u32>,
+}
 
 /// Why following ended.
 enum End {
@@ -37,12 +79,12 @@ pub async fn follow(
     context: &Context,
     session: Session<'_>,
     made: &Made,
-    arguments: &UpArgs,
+    wish: &Wish<'_>,
     since: Timestamp,
 ) -> Outcome {
     let engine = session.live.engine();
     let project = &made.opened.stack.project;
-    let followed = services(made, arguments)?;
+    let followed = services(made, wish)?;
     let containers: Vec<Listed> = engine
         .list(Some(project), true)
         .await?
@@ -55,20 +97,20 @@ pub async fn follow(
         .collect();
     writeln!(std::io::stdout(), "Attaching to {}", names.join(", "))?;
     let lines = Lines::new(Style {
-        colour: context.screen.output_colour && !arguments.no_color,
-        prefix: !arguments.no_log_prefix,
+        colour: context.screen.output_colour && !wish.flags.no_color,
+        prefix: !wish.flags.no_log_prefix,
     });
     // All names first, so that their columns are in line.
     for name in &names {
         lines.voice(name);
     }
-    let end = listen(engine, made, arguments, &containers, &lines, since).await?;
+    let end = listen(engine, made, wish, &containers, &lines, since).await?;
     match end {
         End::Over => Ok(Exit::Done),
         End::One(code) => {
             talk("Aborting on container exit...");
-            stop(&session, made, arguments).await?;
-            let code = match &arguments.exit_code_from {
+            stop(&session, made, wish).await?;
+            let code = match &wish.flags.exit_code_from {
                 Some(service) => code_of(engine, made, service).await?,
                 None => code,
             };
@@ -78,7 +120,7 @@ pub async fn follow(
             talk("Gracefully Stopping... press Ctrl+C again to force");
             let mut again = wishes_to_stop()?;
             tokio::select! {
-                done = stop(&session, made, arguments) => done?,
+                done = stop(&session, made, wish) => done?,
                 _ = again.next() => kill(engine, made).await?,
             }
             Ok(Exit::Interrupted)
@@ -87,33 +129,34 @@ pub async fn follow(
 }
 
 /// The services whose logs are followed.
-fn services(made: &Made, arguments: &UpArgs) -> Result<BTreeSet<String>, Failure> {
+fn services(made: &Made, wish: &Wish<'_>) -> Result<BTreeSet<String>, Failure> {
     let stack = &made.opened.stack;
-    for name in arguments
+    for name in wish
+        .flags
         .attach
         .iter()
-        .chain(&arguments.no_attach)
-        .chain(&arguments.exit_code_from)
+        .chain(&wish.flags.no_attach)
+        .chain(&wish.flags.exit_code_from)
     {
         if !stack.services.contains_key(name.as_str()) {
             return Err(Failure::said(format!("no such service: {name}")));
         }
     }
     let named = |name: &str| {
-        arguments.services.is_empty()
-            || arguments.attach_dependencies
-            || arguments.services.iter().any(|service| service == name)
+        wish.named.is_empty()
+            || wish.flags.attach_dependencies
+            || wish.named.iter().any(|service| service == name)
     };
     Ok(stack
         .services
         .values()
         .filter(|service| {
             let name = service.name.as_str();
-            let wanted = match arguments.attach.is_empty() {
+            let wanted = match wish.flags.attach.is_empty() {
                 true => service.attach && named(name),
-                false => arguments.attach.iter().any(|attached| attached == name),
+                false => wish.flags.attach.iter().any(|attached| attached == name),
             };
-            wanted && !arguments.no_attach.iter().any(|left| left == name)
+            wanted && !wish.flags.no_attach.iter().any(|left| left == name)
         })
         .map(|service| service.name.to_string())
         .collect())
@@ -122,7 +165,7 @@ fn services(made: &Made, arguments: &UpArgs) -> Result<BTreeSet<String>, Failure
 async fn listen(
     engine: &Engine,
     made: &Made,
-    arguments: &UpArgs,
+    wish: &Wish<'_>,
     containers: &[Listed],
     lines: &Lines,
     since: Timestamp,
@@ -130,7 +173,7 @@ async fn listen(
     let project = &made.opened.stack.project;
     let mut happenings = std::pin::pin!(engine.happenings(project, Some(exact(since)), None));
     let mut stops = wishes_to_stop()?;
-    let times = if arguments.timestamps {
+    let times = if wish.flags.timestamps {
         Times::Shown
     } else {
         Times::Dropped
@@ -164,7 +207,7 @@ async fn listen(
     }
     for (id, code) in codes {
         let name = names.get(id.as_str()).copied().unwrap_or(&id);
-        if let Some(end) = end_of_one(arguments, code) {
+        if let Some(end) = end_of_one(wish, code) {
             return Ok(end);
         }
         writeln!(std::io::stdout(), "{name} exited with code {code}")?;
@@ -193,7 +236,7 @@ async fn listen(
                         if let Some(name) = name {
                             writeln!(std::io::stdout(), "{name} exited with code {code}")?;
                         }
-                        if let Some(end) = end_of_one(arguments, code) {
+                        if let Some(end) = end_of_one(wish, code) {
                             return Ok(end);
                         }
                         ended.insert(happening.id);
@@ -224,10 +267,10 @@ fn exact(moment: Timestamp) -> String {
 }
 
 /// Whether the end of this container is the end of all.
-fn end_of_one(arguments: &UpArgs, code: i64) -> Option<End> {
-    let ends = arguments.abort_on_container_exit
-        || arguments.exit_code_from.is_some()
-        || (arguments.abort_on_container_failure && code != 0);
+fn end_of_one(wish: &Wish<'_>, code: i64) -> Option<End> {
+    let ends = wish.flags.abort_on_container_exit
+        || wish.flags.exit_code_from.is_some()
+        || (wish.flags.abort_on_container_failure && code != 0);
     ends.then_some(End::One(code))
 }
 
@@ -241,7 +284,7 @@ async fn code_of(engine: &Engine, made: &Made, service: &str) -> Result<i64, Fai
     Ok(codes.max().unwrap_or(0))
 }
 
-async fn stop(session: &Session<'_>, made: &Made, arguments: &UpArgs) -> Result<(), Failure> {
+async fn stop(session: &Session<'_>, made: &Made, wish: &Wish<'_>) -> Result<(), Failure> {
     let observed = session.observe(Vec::new()).await?;
     let project = &made.opened.stack.project;
     let plan = lifecycle(
@@ -250,7 +293,7 @@ async fn stop(session: &Session<'_>, made: &Made, arguments: &UpArgs) -> Result<
         Act::Stop,
         None,
         Followers::Left,
-        arguments.make.timeout,
+        wish.timeout,
     )
     .map_err(Failure::said)?;
     if plan.is_empty() {

@@ -5,8 +5,9 @@ use clap::Args;
 use crate::cli::carry::Session;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Outcome};
+use crate::cli::made::{How, make};
+use crate::cli::make::MakeArgs;
 use crate::cli::make::{Goal, open};
-use crate::cli::up::{How, MakeArgs, make};
 use crate::cli::values::Scale;
 
 #[derive(Debug, Clone, Args)]

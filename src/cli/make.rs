@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use clap::Args;
+
 use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Session, outcome};
 use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::cli::render::talk;
-use crate::cli::up::MakeArgs;
 use crate::cli::values::Scale;
 use crate::file;
 use crate::file::active::Dependencies;
@@ -28,6 +29,49 @@ use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::{Plan, State};
 use crate::world::World;
+
+/// How containers and images come about: what `up` and `create` have in common.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MakeArgs {
+    /// Build images first, even if they are there
+    #[arg(long, conflicts_with = "no_build")]
+    pub build: bool,
+    /// Do not build images, even if they are missing
+    #[arg(long)]
+    pub no_build: bool,
+    /// Pull images: always, missing, never, or policy (what the file says)
+    #[arg(long, value_name = "POLICY", hide_possible_values = true, value_parser = ["always", "missing", "never", "policy", "build"])]
+    pub pull: Option<String>,
+    /// Make all containers anew
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub force_recreate: bool,
+    /// Leave containers as they are, even if the file has changed
+    #[arg(long)]
+    pub no_recreate: bool,
+    /// Make the containers of dependencies anew as well
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub always_recreate_deps: bool,
+    /// Do not take over the anonymous volumes of replaced containers
+    #[arg(short = 'V', long, conflicts_with = "no_recreate")]
+    pub renew_anon_volumes: bool,
+    /// Remove containers of services that the file no longer has
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// So many containers of a service (repeatable)
+    #[arg(long, value_name = "SERVICE=N")]
+    pub scale: Vec<Scale>,
+    /// Seconds until a container that does not stop is killed
+    #[arg(short, long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+    /// Pull without telling how far it is
+    #[arg(long)]
+    pub quiet_pull: bool,
+    /// Build without telling how far it is
+    #[arg(long)]
+    pub quiet_build: bool,
+    #[arg(short = 'y', long, hide = true)]
+    pub yes: bool,
+}
 
 /// Everything that was decided before the first act.
 pub struct Intent {

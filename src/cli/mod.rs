@@ -28,6 +28,7 @@ pub mod lifecycle;
 pub mod lines;
 pub mod logs;
 pub mod ls;
+pub mod made;
 pub mod make;
 pub mod moment;
 pub mod orphans;

@@ -8,7 +8,6 @@ use crate::draw::scene::{
 use crate::model::network::Driver;
 use crate::model::stack::Stack;
 use crate::plan::desired::Desired;
-use crate::plan::desired::network::is_made;
 use crate::plan::spec::{AttachmentSpec, ContainerNetwork, ContainerSpec, Spec};
 
 /// The engine's name of its default bridge.
@@ -41,7 +40,7 @@ pub fn scene(stack: &Stack, desired: &Desired) -> Scene {
         match &network.driver {
             Driver::Host | Driver::None | Driver::DefaultBridge => {}
             // The file does not tell the driver of what others made.
-            _ if is_made(network) => {}
+            _ if network.is_made() => {}
             Driver::Bridge
             | Driver::Macvlan(_)
             | Driver::Ipvlan(..)

@@ -24,6 +24,7 @@ pub mod load;
 pub mod merge;
 pub mod normal;
 pub mod notes;
+pub mod number;
 pub mod paths;
 pub mod reference;
 pub mod remote;

@@ -179,7 +179,7 @@ impl Node {
         match &self.value {
             Value::Bool(value) => Some(value.to_string()),
             Value::Integer(value) => Some(value.to_string()),
-            Value::Float(value) => Some(crate::file::scalar::float_text(*value)),
+            Value::Float(value) => Some(crate::file::number::float_text(*value)),
             Value::Text(text) => Some(text.to_string()),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
         }

@@ -39,6 +39,15 @@ impl Network {
     pub fn subnets(&self) -> impl Iterator<Item = IpNet> + '_ {
         self.ipam.pools.iter().filter_map(|pool| pool.subnet)
     }
+
+    /// Whether the network is one that this stack makes: not someone else's, and not one of the engine's own.
+    pub fn is_made(&self) -> bool {
+        !self.external
+            && !matches!(
+                self.driver,
+                Driver::DefaultBridge | Driver::Host | Driver::None
+            )
+    }
 }
 
 /// Who carries the network's frames.

@@ -14,7 +14,7 @@ use crate::model::address::{Mac, VlanId};
 use crate::model::container::ContainerConfig;
 use crate::model::lan::Lan;
 use crate::model::name::{LinkName, NetworkName, ServiceName, VolumeName};
-use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
+use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode, Network};
 use crate::model::port::{ExposedPort, PublishedPort};
 use crate::model::service::{Build, Hook, PullPolicy};
 
@@ -85,6 +85,13 @@ impl ResourceId {
             kind,
             name: name.into(),
         }
+    }
+
+    /// The resource of a network, where it is ours to make.
+    pub fn of_network(network: &Network) -> Option<ResourceId> {
+        network
+            .is_made()
+            .then(|| ResourceId::new(Kind::Network, &network.name))
     }
 }
 

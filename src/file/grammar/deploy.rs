@@ -1,7 +1,7 @@
 //! `deploy`, `develop` and what they hold. Much of `deploy` only means something in a swarm; it is read, checked and
 //! printed all the same.
 
-use crate::file::grammar::service::HOOK;
+use crate::file::grammar::hook::HOOK;
 use crate::file::grammar::{ANY, COUNT, Extensions, Kind, Shape, Unique, key};
 
 /// `deploy:`.

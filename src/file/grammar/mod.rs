@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod deploy;
+pub mod hook;
 pub mod lan;
 pub mod network;
 pub mod resource;

@@ -2,6 +2,7 @@
 
 use crate::file::grammar::build::BUILD;
 use crate::file::grammar::deploy::{DEPLOY, DEVELOP, DEVICE_REQUEST};
+use crate::file::grammar::hook::{HOOK, PRE_START_HOOK};
 use crate::file::grammar::network::ATTACHMENT;
 use crate::file::grammar::storage::{DEVICE, ENV_FILE, FILE_REFERENCE, MOUNT};
 use crate::file::grammar::{ANY, COUNT, Extensions, Kind, Shape, ShortForm, Unique, key};
@@ -283,91 +284,6 @@ static MODEL_USE: Shape = Shape {
             "Model variable",
             "The variable that is given the model's name.",
         ),
-    ],
-};
-
-/// A command run in a container.
-pub static HOOK: Shape = Shape {
-    name: "hook",
-    title: "Hook",
-    extensions: Extensions::Allowed,
-    keys: &[
-        key("command", Kind::Command, "Command", "What is run.")
-            .required()
-            .null_in_json(),
-        key(
-            "user",
-            Kind::Text,
-            "User",
-            "The user it runs as; the container's where it is absent.",
-        ),
-        key(
-            "privileged",
-            Kind::Boolean,
-            "Privileged",
-            "It has extended privileges.",
-        )
-        .default("false"),
-        key(
-            "working_dir",
-            Kind::Text,
-            "Working directory",
-            "Where it starts.",
-        ),
-        key(
-            "environment",
-            Kind::Environment,
-            "Environment",
-            "Further variables.",
-        ),
-    ],
-};
-
-static PRE_START_HOOK: Shape = Shape {
-    name: "pre_start_hook",
-    title: "Hook before the start",
-    extensions: Extensions::Allowed,
-    keys: &[
-        key(
-            "command",
-            Kind::Command,
-            "Command",
-            "What is run; the image's own command where it is absent.",
-        )
-        .null_in_json(),
-        key(
-            "image",
-            Kind::Text,
-            "Image",
-            "The image; the service's where it is absent.",
-        ),
-        key("user", Kind::Text, "User", "The user it runs as."),
-        key(
-            "privileged",
-            Kind::Boolean,
-            "Privileged",
-            "It has extended privileges.",
-        )
-        .default("false"),
-        key(
-            "working_dir",
-            Kind::Text,
-            "Working directory",
-            "Where it starts.",
-        ),
-        key(
-            "environment",
-            Kind::Environment,
-            "Environment",
-            "Further variables.",
-        ),
-        key(
-            "per_replica",
-            Kind::Boolean,
-            "Per replica",
-            "It runs once for each container instead of once for the service.",
-        )
-        .default("false"),
     ],
 };
 

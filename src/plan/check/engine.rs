@@ -7,7 +7,6 @@ use crate::model::service::{Attachment, Connection, Service};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::desired::Desired;
-use crate::plan::desired::network::is_made;
 use crate::plan::observed::{EngineFacts, FoundContainer, Observed, SwarmState};
 use crate::plan::spec::Spec;
 
@@ -65,7 +64,7 @@ fn mount_targets(service: &Service, engine: &EngineFacts, findings: &mut Vec<Fin
 }
 
 fn network_driver(network: &Network, engine: &EngineFacts, findings: &mut Vec<Finding>) {
-    if !is_made(network) {
+    if !network.is_made() {
         return;
     }
     let key = network.key.as_str();
@@ -200,7 +199,7 @@ fn network_name(
         }
         return;
     }
-    if !is_made(network) {
+    if !network.is_made() {
         return;
     }
     let Some(found) = found else { return };

@@ -6,7 +6,6 @@ use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::desired::Desired;
 use crate::plan::desired::lan::lan_of;
-use crate::plan::desired::network::is_made;
 use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed};
 use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::Plan;
@@ -20,7 +19,7 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
         .collect();
     may_act(stack, observed, &wanted, findings);
     let Some(host) = &observed.host else { return };
-    for network in stack.networks.values().filter(|network| is_made(network)) {
+    for network in stack.networks.values().filter(|network| network.is_made()) {
         if let Some(parent) = &network.parent {
             parent_link(stack, network, parent, host, observed, findings);
         }

@@ -6,12 +6,11 @@ use crate::model::address::overlap;
 use crate::model::network::{Driver, Network};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
-use crate::plan::desired::network::is_made;
 use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed, RouteFact};
 
 /// Holds the stack's subnets against what is there.
 pub fn check(stack: &Stack, observed: &Observed, findings: &mut Vec<Finding>) {
-    for network in stack.networks.values().filter(|network| is_made(network)) {
+    for network in stack.networks.values().filter(|network| network.is_made()) {
         if let Some(host) = &observed.host {
             host_addresses(stack, network, host, findings);
         }

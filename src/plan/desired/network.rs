@@ -8,11 +8,11 @@ use crate::plan::desired::lan::ground;
 use crate::plan::desired::shim::ChosenShim;
 use crate::plan::desired::{At, Desired, Until};
 use crate::plan::observed::Observed;
-use crate::plan::spec::{Kind, NetworkSpec, PoolSpec, PromiscuitySpec, ResourceId, Spec};
+use crate::plan::spec::{NetworkSpec, PoolSpec, PromiscuitySpec, Spec};
 
 /// Adds every network that is ours to make.
 pub fn add(stack: &Stack, observed: &Observed, shims: &[ChosenShim], desired: &mut Desired) {
-    for network in stack.networks.values().filter(|network| is_made(network)) {
+    for network in stack.networks.values().filter(|network| network.is_made()) {
         let id = desired.add(Spec::Network(spec(network, shims)));
         let Some(parent) = &network.parent else {
             continue;
@@ -30,20 +30,6 @@ pub fn add(stack: &Stack, observed: &Observed, shims: &[ChosenShim], desired: &m
             desired.need(&id, At::Create, &flag, Until::Created);
         }
     }
-}
-
-/// Whether the network is one that this stack makes: not someone else's, and not one of the engine's own.
-pub fn is_made(network: &Network) -> bool {
-    !network.external
-        && !matches!(
-            network.driver,
-            Driver::DefaultBridge | Driver::Host | Driver::None
-        )
-}
-
-/// The resource of a network, where it is ours to make.
-pub fn id(network: &Network) -> Option<ResourceId> {
-    is_made(network).then(|| ResourceId::new(Kind::Network, &network.name))
 }
 
 /// `auto` is yes where the parent is real hardware as the kernel sees it (no kind of its own), that is a card or a

@@ -305,7 +305,7 @@ pub fn add(stack: &Stack, observed: &Observed, shims: Vec<ChosenShim>, desired: 
             {
                 desired.need(&id, At::Create, &ground, Until::Created);
             }
-            if let Some(network) = crate::plan::desired::network::id(network) {
+            if let Some(network) = ResourceId::of_network(network) {
                 desired.need(&id, At::Create, &network, Until::Created);
             }
         }
