@@ -92,7 +92,8 @@ impl tower_service::Service<hyper::Uri> for Connector {
 #[derive(Debug)]
 pub struct Line {
     _ssh: Child,
-    input: ChildStdin,
+    // None once we have said all: `ssh` sees the end only when its input is closed.
+    input: Option<ChildStdin>,
     output: ChildStdout,
 }
 
@@ -108,7 +109,7 @@ impl Line {
         match (ssh.stdin.take(), ssh.stdout.take()) {
             (Some(input), Some(output)) => Ok(Line {
                 _ssh: ssh,
-                input,
+                input: Some(input),
                 output,
             }),
             (_, _) => Err(io::Error::other("`ssh` has no input or output")),
@@ -138,15 +139,25 @@ impl AsyncWrite for Line {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.input).poll_write(context, bytes)
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_flush(context)
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_shutdown(context)
+        if let Some(input) = &mut self.input {
+            std::task::ready!(Pin::new(input).poll_flush(context))?;
+        }
+        self.input = None;
+        Poll::Ready(Ok(()))
     }
 }
 
