@@ -2,7 +2,9 @@
 # Sets the machine up and runs all tests, tier by tier (DESIGN: 0 and 1 need nothing, 2 and 3 root and a private engine,
 # 4 a guest kernel). Touches nothing but what it makes; safe to run twice.
 #
-#     sh tests/run.sh [--no-setup] [--quick]        --quick: tiers 0 and 1, no set-up
+#     sh tests/run.sh [--no-setup] [--quick] [--all]
+#
+# --quick: tiers 0 and 1, no set-up; --all: sweeps go everywhere (a kill after each line), where a run takes samples.
 #
 # A tier that fails does not stop the next one. The last line is `N passed, N failed, N skipped`; the exit code is 0 when
 # nothing failed. What was skipped is listed with its reason.
@@ -15,7 +17,8 @@ for word in "$@"; do
     case $word in
         --no-setup) setup=no ;;
         --quick) quick=yes setup=no ;;
-        *) echo "usage: sh tests/run.sh [--no-setup] [--quick]" >&2; exit 2 ;;
+        --all) STACK_TESTS=all; export STACK_TESTS ;;
+        *) echo "usage: sh tests/run.sh [--no-setup] [--quick] [--all]" >&2; exit 2 ;;
     esac
 done
 
@@ -26,20 +29,39 @@ trap 'exit 130' INT TERM
 began=$(date +%s)
 broken=0
 
-# tier TITLE COMMAND…: runs it, shows it, remembers what it said. A command that fails without a failed test to show
-# for it (it did not build, it crashed) counts as one failed test.
+# account TITLE LOG CODE START: remembers what a tier said. A command that fails without a failed test to show for it (it did
+# not build, it crashed) counts as one failed test.
+account() {
+    cat "$2" >>"$work/all"
+    if [ "$(cat "$3")" != 0 ] && ! grep -q '^test result: FAILED' "$2"; then
+        broken=$((broken + 1))
+        printf '%s\n' "$1: ended with exit code $(cat "$3")" >>"$work/broken"
+    fi
+    printf '=== %s: %s s\n' "$1" $(($(date +%s) - $4))
+}
+
+# tier TITLE COMMAND…: runs it and shows it.
 tier() {
     title=$1
     shift
     start=$(date +%s)
     printf '\n=== %s\n' "$title"
     { "$@" 2>&1; echo $? >"$work/code"; } | tee "$work/log"
-    cat "$work/log" >>"$work/all"
-    if [ "$(cat "$work/code")" != 0 ] && ! grep -q '^test result: FAILED' "$work/log"; then
-        broken=$((broken + 1))
-        printf '%s\n' "$title: ended with exit code $(cat "$work/code")" >>"$work/broken"
-    fi
-    printf '=== %s: %s s\n' "$title" $(($(date +%s) - start))
+    account "$title" "$work/log" "$work/code" "$start"
+}
+
+# beside TITLE COMMAND…: the same, beside the next tier; shown by `joined`.
+beside() {
+    beside_title=$1
+    shift
+    beside_start=$(date +%s)
+    { "$@"; echo $? >"$work/beside.code"; } >"$work/beside" 2>&1 &
+}
+joined() {
+    wait
+    printf '\n=== %s\n' "$beside_title"
+    cat "$work/beside"
+    account "$beside_title" "$work/beside" "$work/beside.code" "$beside_start"
 }
 
 # live ARGUMENT…: the live tests, as root.
@@ -71,8 +93,10 @@ if [ $setup = yes ]; then
 fi
 tier "tiers 0 and 1: texts, plans, the world in memory" plain
 if [ $quick = no ]; then
+    # Both wait more than they work, and know nothing of each other.
+    beside "tier 3: Debian's newest engine" live --engine newest --only-engine
     tier "tiers 2, 3 and 4: the installed engine, a guest kernel" live --engine installed
-    tier "tier 3: Debian's newest engine" live --engine newest --only-engine
+    joined
 fi
 
 skips=$(sed -n 's/^test \(.*\) \.\.\. \(skipped: .*\|ignored.*\)$/  \1: \2/p' "$work/all")

@@ -163,7 +163,7 @@ fn links() -> Result<Outcome, Failure> {
         )
     };
     let names = [
-        "gone", "down", "dull", "port", "lo", "loud", "small", "card",
+        "gone", "shut", "dull", "port", "lo", "loud", "small", "card",
     ];
     let mut file = "name: faults\nnetworks:\n".to_owned();
     for (number, name) in (1..).zip(names) {

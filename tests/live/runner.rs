@@ -349,6 +349,31 @@ fn left_behind(result: Result<Outcome, Failure>, left: &str) -> Failure {
     }
 }
 
+/// How far a sweep goes: all of it with `STACK_TESTS=all` (`sh tests/run.sh --all`), else a sample that fits a default run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    All,
+    Sample,
+}
+
+impl Sweep {
+    /// What the environment asks for.
+    pub fn wanted() -> Sweep {
+        match std::env::var("STACK_TESTS") {
+            Ok(word) if word == "all" => Sweep::All,
+            Ok(_) | Err(_) => Sweep::Sample,
+        }
+    }
+
+    /// The one value or the other.
+    pub fn choose<T>(self, all: T, sample: T) -> T {
+        match self {
+            Sweep::All => all,
+            Sweep::Sample => sample,
+        }
+    }
+}
+
 /// A folder of the repository.
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
