@@ -10,10 +10,11 @@ use crate::cli::sight::Sight;
 use crate::plan::observed::Observed;
 use crate::reach::advice::{Case, advice};
 use crate::reach::check;
-use crate::reach::compare::{Agreement, Counts};
+use crate::reach::compare::{Agreement, Compared, Counts};
 use crate::reach::explain;
 use crate::reach::facts::Facts;
 use crate::reach::predict::{Cell, predict};
+use crate::reach::probe::evidence;
 use crate::reach::question::Ask;
 use crate::reach::rules;
 
@@ -83,9 +84,23 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
     let live = context.live().await?;
     let standing = sight.standing(&live).await?;
     let questions = check::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
-    let cells = standing.compared(questions).await;
+    let mut cells = Vec::new();
     let mut text = String::new();
-    for compared in &cells {
+    for question in questions {
+        let cell = Cell {
+            prediction: predict(&standing.scene, &question),
+            question,
+        };
+        // One after the other, so that what the counters say is of this question.
+        let before = evidence::before(&standing.places, &cell).await;
+        let asked = standing.compared(vec![cell.question.clone()]).await;
+        let said = match before {
+            Some(before) => evidence::after(&standing.places, &cell, before).await,
+            None => Vec::new(),
+        };
+        cells.extend(asked.into_iter().map(|compared| (compared, said.clone())));
+    }
+    for (compared, said) in &cells {
         text.push_str(&explain::why(&compared.cell));
         if let Some(seen) = &compared.seen {
             let agrees = match compared.agreement {
@@ -100,8 +115,12 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
                 seen.milliseconds
             ));
         }
+        for line in said {
+            text.push_str(&format!("  {line}\n"));
+        }
     }
     std::io::stdout().write_all(text.as_bytes())?;
+    let cells: Vec<Compared> = cells.into_iter().map(|(compared, _)| compared).collect();
     Ok(Exit::Verdict(Counts::of(&cells).code()))
 }
 

@@ -84,6 +84,8 @@ pub struct FilterRule {
     /// Whether it holds for every packet.
     pub always: bool,
     pub verdict: Verdict,
+    /// How many packets it has seen; none where it does not count.
+    pub packets: Option<u64>,
 }
 
 /// How a rule ends.
@@ -361,7 +363,11 @@ mod tests {
 
     #[test]
     fn a_chain_drops_the_rest_by_its_policy_or_its_last_rule() {
-        let rule = |always, verdict| FilterRule { always, verdict };
+        let rule = |always, verdict| FilterRule {
+            always,
+            verdict,
+            packets: None,
+        };
         let mut chain = FilterChain {
             backend: Backend::Nftables,
             family: "inet".into(),

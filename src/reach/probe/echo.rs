@@ -27,12 +27,11 @@ pub async fn echo(address: IpAddr, source: Option<IpAddr>, whole: Duration) -> S
 }
 
 async fn answered(address: IpAddr, source: Option<IpAddr>) -> io::Result<()> {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let mark = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let mark = next_mark();
     let socket = raw(address, source)?;
     let mut answer = [0u8; 1500];
     loop {
-        socket.send(&request(address.is_ipv4(), mark)).await?;
+        socket.send(&request(address.is_ipv4(), mark, 16)).await?;
         let until = tokio::time::Instant::now() + Duration::from_millis(800);
         while let Ok(length) = tokio::time::timeout_at(until, socket.recv(&mut answer)).await {
             if is_reply(&answer[..length?], address.is_ipv4(), mark) {
@@ -40,6 +39,91 @@ async fn answered(address: IpAddr, source: Option<IpAddr>) -> io::Result<()> {
             }
         }
     }
+}
+
+/// Sizes of packets that something on the way is known to end at: Ethernet, PPPoE, tunnels, VXLAN, the least of IPv6.
+const WIDTHS: [u32; 8] = [9000, 1500, 1492, 1480, 1450, 1420, 1400, 1280];
+
+/// The largest packet of at most the link's size that is answered undivided; none where nothing is. Blocks: it is for
+/// the thread that is inside.
+pub fn largest(address: IpAddr, link: u32) -> io::Result<Option<u32>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut widths: Vec<u32> = WIDTHS.into_iter().filter(|width| *width < link).collect();
+        widths.push(link.min(65_000));
+        let tasks: Vec<_> = widths
+            .into_iter()
+            .map(|width| {
+                tokio::task::spawn_local(async move {
+                    let whole = Duration::from_millis(600);
+                    let answered = timeout(whole, undivided(address, width)).await;
+                    matches!(answered, Ok(Ok(()))).then_some(width)
+                })
+            })
+            .collect();
+        let mut largest = None;
+        for task in tasks {
+            largest = largest.max(task.await.ok().flatten());
+        }
+        Ok(largest)
+    })
+}
+
+async fn undivided(address: IpAddr, width: u32) -> io::Result<()> {
+    let mark = next_mark();
+    let socket = raw(address, None)?;
+    never_divide(&socket, address)?;
+    let header = if address.is_ipv4() { 20 } else { 40 };
+    let length = usize::try_from(width).unwrap_or(0).saturating_sub(header);
+    socket
+        .send(&request(address.is_ipv4(), mark, length))
+        .await?;
+    let mut answer = vec![0u8; 66_000];
+    loop {
+        let length = socket.recv(&mut answer).await?;
+        if is_reply(&answer[..length], address.is_ipv4(), mark) {
+            return Ok(());
+        }
+    }
+}
+
+/// `IP_PMTUDISC_PROBE` (ip(7)): the packet must not be divided, and what the kernel knows of the path is not asked.
+fn never_divide(socket: &UdpSocket, address: IpAddr) -> io::Result<()> {
+    let (level, option, value) = match address {
+        IpAddr::V4(_) => (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_PROBE,
+        ),
+        IpAddr::V6(_) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        ),
+    };
+    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
+    // SAFETY: the pointer is to a live integer of the size that is told.
+    let done = unsafe {
+        libc::setsockopt(
+            std::os::fd::AsRawFd::as_raw_fd(socket),
+            level,
+            option,
+            (&raw const value).cast(),
+            size,
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn next_mark() -> [u8; 2] {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes()
 }
 
 fn raw(address: IpAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
@@ -68,8 +152,8 @@ fn raw(address: IpAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
 }
 
 /// Type, code, checksum, identifier, sequence number. The kernel fills in the checksum for IPv6 only.
-fn request(v4: bool, mark: [u8; 2]) -> [u8; 16] {
-    let mut packet = [0u8; 16];
+fn request(v4: bool, mark: [u8; 2], length: usize) -> Vec<u8> {
+    let mut packet = vec![0u8; length.max(16)];
     packet[0] = if v4 { 8 } else { 128 };
     packet[4..6].copy_from_slice(&mark);
     packet[6..8].copy_from_slice(&[0, 1]);
@@ -115,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_request_sums_to_zero_and_its_reply_is_known() {
-        let packet = request(true, [7, 9]);
+        let packet = request(true, [7, 9], 16);
         assert_eq!(checksum(&packet), 0);
         let mut reply = vec![0x45; 20];
         reply.extend_from_slice(&[0, 0, 0, 0, 7, 9, 0, 1]);

@@ -5,6 +5,7 @@
 pub mod confirm;
 pub mod dns;
 pub mod echo;
+pub mod evidence;
 pub mod neighbour;
 pub mod responder;
 pub mod socket;

@@ -39,6 +39,7 @@ mod tlv;
 pub mod topology;
 pub mod watch;
 mod wireless;
+pub mod witness;
 
 use std::collections::BTreeMap;
 use std::future::Future;

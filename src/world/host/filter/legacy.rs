@@ -143,6 +143,8 @@ struct Entry {
     at: usize,
     size: usize,
     always: bool,
+    /// How many packets it has seen.
+    packets: Option<u64>,
     target: Target,
 }
 
@@ -173,6 +175,14 @@ fn entries(layout: &Layout, bytes: &[u8]) -> Vec<Entry> {
         let own = entry.get(..layout.own).unwrap_or_default();
         found.push(Entry {
             at,
+            // After the two offsets and `comefrom`, where a 64-bit number may begin (`struct xt_counters`).
+            packets: {
+                let at = (layout.offsets + 8).next_multiple_of(8);
+                let bytes = entry
+                    .get(at..at + 8)
+                    .and_then(|bytes| bytes.try_into().ok());
+                bytes.map(u64::from_ne_bytes)
+            },
             always: target == layout.plain && own.iter().all(|byte| *byte == 0),
             target: match name.as_str() {
                 "" => Target::Verdict(word(data, 0).map_or(0, signed)),
@@ -259,6 +269,7 @@ fn parse(layout: &Layout, table: &str, info: &[u8], bytes: &[u8]) -> Vec<FilterC
             chain.rules.push(FilterRule {
                 always: entry.always,
                 verdict,
+                packets: entry.packets,
             });
         }
     }

@@ -152,6 +152,7 @@ fn rule(expressions: &[u8]) -> FilterRule {
     let mut rule = FilterRule {
         always: true,
         verdict: Verdict::None,
+        packets: None,
     };
     for (_, expression) in attributes(expressions) {
         let name = attribute(expression, 1).map(text).unwrap_or_default();
@@ -166,6 +167,11 @@ fn rule(expressions: &[u8]) -> FilterRule {
                 if let Some(verdict) = verdict {
                     rule.verdict = self::verdict(verdict);
                 }
+            }
+            // NFTA_COUNTER_PACKETS.
+            "counter" => {
+                let count = attribute(data, 2).and_then(|bytes| bytes.get(..8)?.try_into().ok());
+                rule.packets = count.map(u64::from_be_bytes);
             }
             "reject" => rule.verdict = Verdict::Drop,
             "target" if attribute(data, 1).map(text).as_deref() == Some("REJECT") => {
