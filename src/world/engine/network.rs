@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest, NetworkInspect};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use ipnet::IpNet;
 
@@ -352,7 +352,8 @@ async fn remove_by_id(engine: &Engine, name: &str, id: &str) -> Result<(), World
     }
 }
 
-/// The containers with an endpoint in a network.
+/// The containers with an endpoint in a network. The swarm's own (its load balancer) is none: it goes with the last
+/// task, a moment after that (seen up to a second on 20.10).
 async fn users(engine: &Engine, id: &str) -> Result<Vec<String>, WorldError> {
     let network = match engine
         .docker()
@@ -370,24 +371,30 @@ async fn users(engine: &Engine, id: &str) -> Result<Vec<String>, WorldError> {
             ));
         }
     };
+    Ok(names_of_users(network))
+}
+
+fn names_of_users(network: NetworkInspect) -> Vec<String> {
+    let balancer = format!("lb-{}", network.name.unwrap_or_default());
     let mut names: Vec<String> = network
         .containers
         .unwrap_or_default()
         .into_iter()
+        .filter(|(id, _)| *id != balancer)
         .map(|(id, endpoint)| format!("`{}`", endpoint.name.unwrap_or(id)))
         .collect();
     names.sort();
-    Ok(names)
+    names
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use bollard::models::Network;
+    use bollard::models::{EndpointResource, Network, NetworkInspect};
     use expect_test::expect;
 
-    use super::{found, request};
+    use super::{found, names_of_users, request};
     use crate::plan::spec::{NetworkSpec, PoolSpec};
 
     fn lan() -> NetworkSpec {
@@ -480,5 +487,33 @@ mod tests {
         assert_eq!(found.spec, lan());
         assert_eq!(found.project.as_deref(), Some("lab"));
         assert_eq!(found.hash, Some(crate::model::hash::of(&lan())));
+    }
+
+    #[test]
+    fn a_swarms_load_balancer_is_no_user_of_its_network() {
+        let endpoint = |name: &str| EndpointResource {
+            name: Some(name.to_owned()),
+            ..EndpointResource::default()
+        };
+        let network = |containers: [(&str, &str); 2]| NetworkInspect {
+            name: Some("lab_wide".to_owned()),
+            containers: Some(
+                containers
+                    .into_iter()
+                    .map(|(id, name)| (id.to_owned(), endpoint(name)))
+                    .collect(),
+            ),
+            ..NetworkInspect::default()
+        };
+        let balancer = ("lb-lab_wide", "lab_wide-endpoint");
+        assert_eq!(
+            names_of_users(network([balancer, ("0123", "web")])),
+            ["`web`"]
+        );
+        // A container may be called the same.
+        assert_eq!(
+            names_of_users(network([balancer, ("0124", "lab_wide-endpoint")])),
+            ["`lab_wide-endpoint`"]
+        );
     }
 }
