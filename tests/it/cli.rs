@@ -297,7 +297,7 @@ fn a_plan_for_an_empty_machine_needs_no_engine() {
               4  > start   container lab-db-1   it is not there (stack.yaml:4:3)   after 3
               5  + create  container lab-web-1  it is not there (stack.yaml:7:3)   after 1, 2
               6  > start   container lab-web-1  it is not there (stack.yaml:7:3)   after 4 (healthy), 5
-            reach: 21 cells open, all of them new; `stack reach` shows them
+            reach: 20 cells open, all of them new; `stack reach` shows them
             `stack up` does it.
         "#]],
     );

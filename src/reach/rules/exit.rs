@@ -6,14 +6,14 @@ use crate::reach::scene::{NodeKind, Role, Route, Scene};
 pub const G1: Card = Card {
     id: "G1",
     title: "of several networks one is the way out",
-    text: "A container on several networks has one default route. The network with the highest gw_priority (from API 1.48) gives it, then one that is not internal, then one with both address families, then the first by the engine's name.",
-    source: "moby daemon/libnetwork/sandbox.go (Less); measured on 20.10 and 28",
+    text: "A container on several networks has one default route. From API 1.48 the first with gateways of both address families gives it, and only where there is none the first with a gateway; networks are looked at by their gw_priority, then by name. Older engines take one that is not internal, then one with both address families, then the first by the engine's name.",
+    source: "moby daemon/libnetwork/sandbox.go (Less, getGatewayEndpoint); measured on 20.10 and 28.5: an IPv4 network with the highest gw_priority gives no way out beside a network with both families",
 };
 
 pub const G2: Card = Card {
     id: "G2",
     title: "each address family has a way out of its own",
-    text: "IPv4 leaves by the first network in that order that has an IPv4 gateway, IPv6 by the first that has an IPv6 one; the two may be different networks.",
+    text: "Where no network has both gateways (from API 1.48), IPv4 leaves by the first network in that order that has an IPv4 gateway, IPv6 by the first that has an IPv6 one; the two may be different networks.",
     source: "moby daemon/libnetwork/default_gateway.go getGatewayEndpoint",
 };
 

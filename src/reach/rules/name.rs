@@ -25,8 +25,8 @@ pub const N2: Card = Card {
 pub const N3: Card = Card {
     id: "N3",
     title: "names are looked up on the asker's own networks, links first",
-    text: "The resolver tries the private names of the asker's links, then the names of each of its networks in the order of its links; the first network that knows the name answers for all.",
-    source: "moby libnetwork sandbox.go ResolveName",
+    text: "The resolver tries the private names of the asker's links, then the names of each of its networks in the order in which they are asked for a way out; the first network that knows the name answers for all. Where several links have one alias, the last one counts.",
+    source: "moby libnetwork sandbox.go ResolveName; measured on 28.5",
 };
 
 pub const N4: Card = Card {
@@ -71,6 +71,13 @@ pub const N13: Card = Card {
     source: "moby daemon/command/config.go",
 };
 
+pub const N15: Card = Card {
+    id: "N15",
+    title: "a container knows its own hostname from its hosts file",
+    text: "The engine writes the hostname with each of the container's own addresses into its hosts file, which is read before any resolver is asked: whoever else has the same hostname, a container that asks for its own finds itself.",
+    source: "moby libnetwork sandbox_dns_unix.go updateHostsFile; measured on 28.5",
+};
+
 pub const N8: Card = Card {
     id: "N8",
     title: "the resolver takes names as they are, and so many at once",
@@ -101,7 +108,7 @@ pub const N14: Card = Card {
 
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
-    &N1, &N2, &N3, &N4, &N5, &N6, &N7, &N11, &N13, &N8, &N9, &N10, &N14,
+    &N1, &N2, &N3, &N4, &N5, &N6, &N7, &N11, &N13, &N15, &N8, &N9, &N10, &N14,
 ];
 
 /// What a name leads to.
@@ -128,6 +135,11 @@ pub fn resolve(
         if let Some((_, address)) = tenant.hosts_file.iter().find(|(line, _)| line == name) {
             return Ok(file(vec![*address], &N13));
         }
+        if is_own_hostname(scene, node, name) {
+            let own = file(scene.addresses(node).collect(), &N15);
+            let nodes = vec![node];
+            return Ok(Resolved { nodes, ..own });
+        }
         let linked = tenant.private_names.iter().find(|(_, alias)| alias == name);
         if let Some((target, _)) = linked
             && scene.nodes[node].resolver == Resolver::HostCopy
@@ -138,7 +150,7 @@ pub fn resolve(
                 .unwrap_or_default();
             return Ok(file(addresses, &N11));
         }
-        // Its own container id is there too; a hostname is only known where the file gives one.
+        // Its own container id is there too.
         if name == own_name && scene.nodes[node].resolver == Resolver::Embedded {
             return from_engine(scene, node, tenant, name);
         }
@@ -161,6 +173,18 @@ pub fn resolve(
             format!("the name `{name}`"),
         )),
     }
+}
+
+/// Whether the hosts file of a namespace names it so itself. A hostname is only known where the stack's file gives one.
+fn is_own_hostname(scene: &Scene, node: NodeId, name: &str) -> bool {
+    let has_a_file = match scene.nodes.get(node).map(|node| node.resolver) {
+        Some(Resolver::Embedded | Resolver::HostCopy) => true,
+        Some(Resolver::Host | Resolver::Nothing) | None => false,
+    };
+    has_a_file
+        && scene
+            .tenants(node)
+            .any(|(_, tenant)| tenant.hostname.as_deref() == Some(name))
 }
 
 fn file(addresses: Vec<IpAddr>, card: &'static Card) -> Resolved {
@@ -212,20 +236,17 @@ fn from_engine(
     name: &str,
 ) -> Result<Resolved, Obstacle> {
     let networks = &scene.nodes[node].networks;
+    // Of several links with one alias (to a service's replicas) the last one counts (measured on 28.5).
     let private = tenant
         .private_names
         .iter()
-        .filter(|(_, alias)| alias == name);
-    let private: Vec<NodeId> = private
-        .filter_map(|(target, _)| scene.containers.get(target).map(|target| target.node))
-        .collect();
-    for network in networks {
-        let found: Vec<Endpoint> = private
-            .iter()
-            .filter_map(|node| endpoint_in(scene, *node, network))
-            .collect();
-        if !found.is_empty() {
-            return Ok(answer(scene, &found, network, &N3));
+        .rfind(|(_, alias)| alias == name)
+        .and_then(|(target, _)| scene.containers.get(target));
+    if let Some(target) = private {
+        for network in networks {
+            if let Some(endpoint) = endpoint_in(scene, target.node, network) {
+                return Ok(answer(scene, &[endpoint], network, &N3));
+            }
         }
     }
     if let Some(resolved) = by_family(scene, networks, name) {

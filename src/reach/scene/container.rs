@@ -181,9 +181,6 @@ fn attach(
             for name in names {
                 table.entry(name).or_default().push(Endpoint { node, link });
             }
-            draft.scene.nodes[node]
-                .networks
-                .push(attachment.network.clone());
         }
         attached.push(Attached {
             network: attachment.network.clone(),
@@ -342,6 +339,7 @@ fn add_tenant(draft: &mut Draft, spec: &ContainerSpec, node: NodeId, owner: Opti
             node,
             down,
             declared,
+            hostname: spec.config.hostname.clone().filter(|_| owner.is_none()),
             hosts_file,
             private_names,
             no_ipv6: switched_off(spec),
@@ -366,14 +364,10 @@ fn switched_off(spec: &ContainerSpec) -> bool {
 pub fn add_ways_out(draft: &mut Draft, containers: &[Settled]) {
     for container in containers {
         let order = exits(draft, &container.attached);
-        let mut exit: [Option<usize>; 2] = [None, None];
-        for attached in &order {
-            for (slot, v4) in [(0, true), (1, false)] {
-                if exit[slot].is_none() && add_default_route(draft, container.node, attached, v4) {
-                    exit[slot] = Some(attached.link);
-                }
-            }
-        }
+        let mut exit = way_out(draft, container.node, &order);
+        let networks = order.iter().map(|attached| attached.network.clone());
+        draft.scene.nodes[container.node].networks =
+            networks.filter(|name| network_has_names(name)).collect();
         let tunnelled = container.attached.iter().any(|attached| {
             let network = &draft.scene.networks[&attached.network];
             network.role == Role::Tunnel && !network.internal
@@ -408,6 +402,28 @@ pub fn add_ways_out(draft: &mut Draft, containers: &[Settled]) {
     }
 }
 
+/// Rules G1 and G2: the default routes of both families, from the first endpoint with both gateways, and where there is
+/// none, or the engine does not look for it, from the first of each. Gives the links that they take.
+fn way_out(draft: &mut Draft, node: NodeId, order: &[Attached]) -> [Option<usize>; 2] {
+    let mut chosen: [Option<Route>; 2] = [None, None];
+    for attached in order {
+        let own = [true, false].map(|v4| default_route(draft, node, attached, v4));
+        if draft.scene.facts.api >= (1, 48) && own.iter().all(Option::is_some) {
+            chosen = own;
+            break;
+        }
+        for (chosen, own) in chosen.iter_mut().zip(own) {
+            *chosen = chosen.take().or(own);
+        }
+    }
+    chosen.map(|route| {
+        let route = route?;
+        let link = route.link;
+        draft.route(node, route);
+        Some(link)
+    })
+}
+
 /// Rule G1: the order in which endpoints are asked for a way out. Below API 1.48 there is no priority.
 fn exits(draft: &Draft, attached: &[Attached]) -> Vec<Attached> {
     let priorities = draft.scene.facts.api >= (1, 48);
@@ -432,17 +448,14 @@ fn exits(draft: &Draft, attached: &[Attached]) -> Vec<Attached> {
     order
 }
 
-fn add_default_route(draft: &mut Draft, node: NodeId, attached: &Attached, v4: bool) -> bool {
-    let network = draft.scene.networks[&attached.network].clone();
+fn default_route(draft: &Draft, node: NodeId, attached: &Attached, v4: bool) -> Option<Route> {
+    let network = &draft.scene.networks[&attached.network];
     let link = &draft.scene.nodes[node].links[attached.link];
-    let Some(source) = link
+    let source = link
         .addresses
         .iter()
         .map(IpNet::addr)
-        .find(|address| address.is_ipv4() == v4)
-    else {
-        return false;
-    };
+        .find(|address| address.is_ipv4() == v4)?;
     let alone = matches!(
         &draft.scene.segments[network.segment].kind,
         SegmentKind::Wire(traits) if traits.alone
@@ -463,7 +476,7 @@ fn add_default_route(draft: &mut Draft, node: NodeId, attached: &Attached, v4: b
         Role::Station | Role::Uplink => false,
     };
     if !has_gateway {
-        return false;
+        return None;
     }
     let isolated = match &draft.scene.segments[network.segment].kind {
         SegmentKind::Bridge(traits) => {
@@ -484,23 +497,19 @@ fn add_default_route(draft: &mut Draft, node: NodeId, attached: &Attached, v4: b
         .copied()
         .find(|gateway| subnet.is_some_and(|subnet| subnet.contains(gateway)));
     if isolated || (via.is_none() && !through_link) {
-        return false;
+        return None;
     }
     let any: IpNet = if v4 {
         IpNet::V4(ipnet::Ipv4Net::default())
     } else {
         IpNet::V6(ipnet::Ipv6Net::default())
     };
-    draft.route(
-        node,
-        Route {
-            destination: any,
-            via: via.filter(|_| !through_link),
-            link: attached.link,
-            source: Some(source),
-        },
-    );
-    true
+    Some(Route {
+        destination: any,
+        via: via.filter(|_| !through_link),
+        link: attached.link,
+        source: Some(source),
+    })
 }
 
 fn add_gateway_bridge(draft: &mut Draft, node: NodeId) -> Option<usize> {

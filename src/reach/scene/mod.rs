@@ -80,7 +80,9 @@ pub struct Tenant {
     pub down: Option<String>,
     /// Ports it declares: exposed or published.
     pub declared: Vec<(u16, Protocol)>,
-    /// Its own file of names: `extra_hosts`, its own name, links of the default bridge.
+    /// The hostname that the file gives it; its own file of names leads from there to its own addresses.
+    pub hostname: Option<String>,
+    /// What else its own file of names has: `extra_hosts`.
     pub hosts_file: Vec<(String, IpAddr)>,
     /// Names that only it sees, and the containers they mean.
     pub private_names: Vec<(String, String)>,

@@ -81,7 +81,7 @@ fn the_least_change_is_told_with_how_it_is_written() {
           tried on a copy: 6 cells open and none close in all
         home.laptop to 10.50.0.2 tcp/8000
         what would open it: publish tcp port 80 of service `web` without an address, which is at all of the host's
-          tried on a copy: 5 cells open and none close in all
+          tried on a copy: 4 cells open and none close in all
         home.laptop to db tcp/5432
         nothing
         host to web tcp/80
