@@ -93,6 +93,8 @@ pub struct HostFacts {
     pub routes: Vec<RouteFact>,
     /// `net.ipv4.conf.all.arp_ignore`.
     pub arp_ignore: u8,
+    /// How many rules of the user's own stand before the engine's (chain `DOCKER-USER`); none is not known.
+    pub user_rules: Option<usize>,
     /// Whether this process may change links, addresses and routes there (CAP_NET_ADMIN).
     pub may_administer: bool,
 }

@@ -172,6 +172,7 @@ impl Facts {
         facts.swarm = Some(observed.engine.swarm != SwarmState::Inactive);
         if let Some(host) = &observed.host {
             facts.arp_ignore = host.arp_ignore;
+            facts.user_rules = host.user_rules.is_some_and(|rules| rules > 0);
             facts.way_out = Some(
                 host.routes
                     .iter()
@@ -214,13 +215,29 @@ fn version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::{Facts, version};
-    use crate::plan::observed::Observed;
+    use crate::plan::observed::{HostFacts, Observed};
 
     #[test]
     fn a_version_is_read_whatever_follows_it() {
         assert_eq!(version("20.10.24+dfsg1"), Some((20, 10)));
         assert_eq!(version("28.5.2"), Some((28, 5)));
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn rules_of_the_users_own_are_a_fact() {
+        let with = |user_rules| {
+            let mut observed = Observed::default();
+            observed.engine.version = "28.5.2".into();
+            observed.host = Some(HostFacts {
+                user_rules,
+                ..HostFacts::default()
+            });
+            Facts::of(&observed).user_rules
+        };
+        assert!(with(Some(1)));
+        assert!(!with(Some(0)));
+        assert!(!with(None));
     }
 
     #[test]

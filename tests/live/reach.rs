@@ -67,6 +67,14 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(doors),
         },
         Test {
+            name: "reach::rules_of_the_users_own_are_what_cells_hang_on",
+            run: Run::Host(users_rules),
+        },
+        Test {
+            name: "reach::images_of_one_file_are_as_predicted",
+            run: Run::Host(scratch),
+        },
+        Test {
             name: "reach::overlays_are_as_predicted",
             run: Run::OwnHost(overlays),
         },
@@ -89,6 +97,44 @@ fn doors(bed: &Bed) -> Result<Outcome, Failure> {
     bed.run("sysctl -q -w net.ipv4.conf.all.arp_ignore=1")?;
     let outcome = agrees(bed, include_str!("reach/doors.yaml"), 100);
     bed.run("sysctl -q -w net.ipv4.conf.all.arp_ignore=0")?;
+    outcome
+}
+
+/// Rules in the chain that the engine leaves to the user may drop what passes it, and only that.
+fn users_rules(bed: &Bed) -> Result<Outcome, Failure> {
+    let file = include_str!("reach/user-rules.yaml");
+    stands(bed, file, |folder, named| {
+        bed.run("iptables -w -I DOCKER-USER -s 10.111.0.0/24 -p tcp --dport 81 -j DROP")?;
+        let ruled = asked(bed, folder, named);
+        bed.run("iptables -w -D DOCKER-USER -s 10.111.0.0/24 -p tcp --dport 81 -j DROP")?;
+        let ruled = ruled?;
+        let hang = |cell: &Value| cell["rule"] == "V8";
+        let (hanging, other): (Vec<&Value>, Vec<&Value>) =
+            cells(&ruled).partition(|cell| hang(cell));
+        let (open, shut): (Vec<&Value>, Vec<&Value>) = (hanging.iter().copied())
+            .filter(|cell| cell["seen"].is_string())
+            .partition(|cell| cell["seen"] == "ok");
+        println!(
+            "  {} cells hang on the rules: {} seen open, {} shut",
+            hanging.len(),
+            open.len(),
+            shut.len()
+        );
+        holds("some that hang on the rules are open", !open.is_empty())?;
+        let dropped = shut
+            .iter()
+            .any(|cell| cell["seen"] == "timeout" && cell["ask"] == "tcp/81");
+        holds(&format!("what the rule drops is shut: {shut:?}"), dropped)?;
+        none_differs(other.into_iter())?;
+        compared(bed, folder, named)
+    })?;
+    Ok(Outcome::Passed)
+}
+
+/// The probes need nothing of the image: neither a shell nor a file of the resolver's.
+fn scratch(bed: &Bed) -> Result<Outcome, Failure> {
+    let outcome = agrees(bed, include_str!("reach/scratch.yaml"), 100);
+    bed.docker("image rm reach-bare:latest")?;
     outcome
 }
 
@@ -190,29 +236,36 @@ fn agrees(bed: &Bed, file: &str, least: u64) -> Result<Outcome, Failure> {
 
 /// The cells that agree, if none differs.
 fn counted(bed: &Bed, file: &str) -> Result<u64, Failure> {
+    stands(bed, file, |folder, named| compared(bed, folder, named))
+}
+
+/// Brings the stack up, looks at it, and takes it down whatever came of it.
+fn stands(
+    bed: &Bed,
+    file: &str,
+    look: impl FnOnce(&Path, &str) -> Result<u64, Failure>,
+) -> Result<u64, Failure> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("stack.yaml");
     std::fs::write(&path, file)?;
     // Entering the host's mounts loses the working directory, so the file is named.
     let named = format!("-f {}", path.display());
-    let agree = bed
+    let seen = bed
         .stack(folder.path(), &format!("{named} up -d"))
         .and_then(|ran| ran.ok())
-        .and_then(|_| compared(bed, folder.path(), &named));
-    let mut ran = bed.stack(folder.path(), &format!("{named} down"))?;
-    // A swarm takes the last task's part of an overlay away a moment after its container is gone.
-    for _ in 0..10 {
-        if !ran.stderr.contains("-endpoint`") {
-            break;
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        ran = bed.stack(folder.path(), &format!("{named} down"))?;
-    }
-    ran.ok()?;
-    agree
+        .and_then(|_| look(folder.path(), &named));
+    bed.stack(folder.path(), &format!("{named} down"))?.ok()?;
+    seen
 }
 
 fn compared(bed: &Bed, folder: &Path, named: &str) -> Result<u64, Failure> {
+    let answer = asked(bed, folder, named)?;
+    none_differs(cells(&answer))?;
+    Ok(answer["counts"]["agree"].as_u64().unwrap_or(0))
+}
+
+/// Predicts and probes all cells.
+fn asked(bed: &Bed, folder: &Path, named: &str) -> Result<Value, Failure> {
     let ran = bed.stack(
         folder,
         &format!("{named} reach --probe --with-responders --format json"),
@@ -220,10 +273,22 @@ fn compared(bed: &Bed, folder: &Path, named: &str) -> Result<u64, Failure> {
     let answer: Value = serde_json::from_str(&ran.stdout)
         .map_err(|error| format!("{error}: {}{}", ran.stdout, ran.stderr))?;
     let count = |name: &str| answer["counts"][name].as_u64().unwrap_or(0);
-    let differ: Vec<String> = answer["cells"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    println!(
+        "  {} cells, {} agree, {} not asked, on engine {}",
+        count("cells"),
+        count("agree"),
+        count("predicted_only"),
+        bed.version()
+    );
+    Ok(answer)
+}
+
+fn cells(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer["cells"].as_array().into_iter().flatten()
+}
+
+fn none_differs<'a>(cells: impl Iterator<Item = &'a Value>) -> Result<(), Failure> {
+    let differ: Vec<String> = cells
         .filter(|cell| {
             matches!(
                 cell["agreement"].as_str(),
@@ -245,15 +310,8 @@ fn compared(bed: &Bed, folder: &Path, named: &str) -> Result<u64, Failure> {
             )
         })
         .collect();
-    println!(
-        "  {} cells, {} agree, {} not asked, on engine {}",
-        count("cells"),
-        count("agree"),
-        count("predicted_only"),
-        bed.version()
-    );
     if !differ.is_empty() {
         return Err(format!("{} cells differ:\n{}", differ.len(), differ.join("\n")).into());
     }
-    Ok(count("agree"))
+    Ok(())
 }

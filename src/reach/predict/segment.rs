@@ -6,7 +6,7 @@ use crate::model::network::IpvlanMode;
 use crate::reach::predict::Path;
 use crate::reach::rules::overlay::{self, O7};
 use crate::reach::rules::wire::{self, End, M9, M15, M18};
-use crate::reach::rules::{bridge, host};
+use crate::reach::rules::{bridge, engine, host};
 use crate::reach::scene::{
     Endpoint, GatewayMode, HOST, Link, NodeId, Role, Scene, SegmentKind, WireTraits, shown,
 };
@@ -125,6 +125,10 @@ fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Resu
     match &segment.kind {
         SegmentKind::Bridge(traits) => {
             if one.role == Role::Port && two.role == Role::Port {
+                // The kernel takes frames between a bridge's ports through the chains of forwarded packets.
+                if scene.facts.user_rules {
+                    path.cards_of(engine::before_the_rules(&scene.facts)?);
+                }
                 let linked = legacy_link(scene, from.node, to.node);
                 path.card(bridge::neighbours(traits, linked, &segment.name)?);
             }

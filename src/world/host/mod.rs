@@ -146,6 +146,7 @@ impl Host {
             links,
             routes,
             arp_ignore,
+            user_rules: self.docker_user_rules().await?,
             may_administer: self.may_administer().await?,
         })
     }

@@ -6,7 +6,7 @@ use stack::model::service::{Connection, Link};
 use stack::model::stack::Stack;
 use stack::reach::facts::Facts;
 
-use crate::reach::build::{bridge, check, new, old, on, published, service, stack};
+use crate::reach::build::{bridge, check, new, old, on, published, seen, service, stack};
 
 fn two_bridges() -> Stack {
     let mut quiet = bridge("quiet", "10.30.0.0/24");
@@ -231,6 +231,66 @@ fn without_the_proxy_an_old_engine_closes_published_ports_to_other_bridges() {
             db 10.20.0.1 tcp/8000            timeout BRIDGE_ISOLATION B2
             web 10.10.0.1 tcp/8000           ok
             host 127.0.0.1 tcp/8000          ok
+        "#]],
+    );
+}
+
+#[test]
+fn a_network_of_both_families_is_the_way_out_before_a_preferred_one_of_ipv4() {
+    let with = |both: &[&str]| {
+        let mut app = on("app", &["aa", "mm"]);
+        let Connection::Networks(networks) = &mut app.connection else {
+            unreachable!("made with networks")
+        };
+        networks[1].gw_priority = Some(1);
+        let network = |key: &str, number: u8| {
+            let mut network = bridge(key, &format!("10.{number}.0.0/24"));
+            if both.contains(&key) {
+                network.enable_ipv6 = Some(true);
+                let mut pool = network.ipam.pools[0].clone();
+                pool.subnet = Some(format!("fd00:{number}::/64").parse().unwrap());
+                network.ipam.pools.push(pool);
+            }
+            network
+        };
+        let stack = stack(
+            vec![app],
+            vec![network("aa", 10), network("mm", 20)],
+            vec![],
+        );
+        let scene = seen(&stack, new());
+        let node = &scene.nodes[scene.containers["t-app-1"].node];
+        let mut ways: Vec<String> = (node.routes.iter())
+            .filter(|route| route.destination.prefix_len() == 0)
+            .filter_map(|route| node.links[route.link].network.clone())
+            .collect();
+        ways.dedup();
+        ways
+    };
+    assert_eq!(with(&[]), ["t_mm"]);
+    assert_eq!(with(&["aa"]), ["t_aa"]);
+    assert_eq!(with(&["aa", "mm"]), ["t_mm"]);
+}
+
+#[test]
+fn what_the_engines_firewall_carries_hangs_on_the_users_own_rules() {
+    let stack = stack(
+        vec![on("one", &["front"]), on("two", &["front"])],
+        vec![bridge("front", "10.10.0.0/24")],
+        vec![],
+    );
+    let facts = Facts {
+        user_rules: true,
+        ..new()
+    };
+    check(
+        &stack,
+        facts,
+        &["one two tcp/80", "host @two tcp/80", "one two name"],
+        expect![[r#"
+            one two tcp/80                   depends HOST_FIREWALL V8
+            host @two tcp/80                 ok
+            one two name                     ok
         "#]],
     );
 }

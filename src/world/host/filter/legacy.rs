@@ -65,11 +65,22 @@ pub fn chains() -> io::Result<Vec<FilterChain>> {
             Err(error) => return Err(error),
         };
         for table in names.lines().filter(|line| !line.is_empty()) {
-            let (info, entries) = read(layout, table)?;
+            let (info, entries) = whole(layout, table)?;
             found.extend(parse(layout, table, &info, &entries));
         }
     }
     Ok(found)
+}
+
+/// A table that changes between the question for its size and that for its entries is refused (`EAGAIN`).
+fn whole(layout: &Layout, table: &str) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut tries = 0;
+    loop {
+        match read(layout, table) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < 16 => tries += 1,
+            read => return read,
+        }
+    }
 }
 
 fn read(layout: &Layout, table: &str) -> io::Result<(Vec<u8>, Vec<u8>)> {
