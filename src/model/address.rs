@@ -191,7 +191,8 @@ pub fn cover(range: AddressRange) -> Vec<IpNet> {
 }
 
 /// The addresses of a subnet that a station may have, from the last one down, at most `most` of them looked at: the
-/// network address and, for IPv4 prefixes shorter than /31, the broadcast address are left out.
+/// network address and the last one are left out where the prefix has more than two. The last one is IPv4's broadcast
+/// address; IPv6 has none, but the engine (20.10) cannot reserve the last address of a /64.
 fn stations_from_the_end(subnet: IpNet, most: u32) -> impl Iterator<Item = IpAddr> {
     let (first, last) = match subnet.trunc() {
         IpNet::V4(net) => {
@@ -206,9 +207,10 @@ fn stations_from_the_end(subnet: IpNet, most: u32) -> impl Iterator<Item = IpAdd
             (first, last)
         }
         IpNet::V6(net) => {
-            let (mut first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+            let (mut first, mut last) = (u128::from(net.network()), u128::from(net.broadcast()));
             if net.prefix_len() < 127 {
                 first += 1; // The subnet-router anycast address (RFC 4291, section 2.6.1).
+                last -= 1;
             }
             (first, last)
         }
@@ -238,7 +240,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn the_last_free_address_is_outside_the_range_and_not_the_broadcast() {
+    fn the_last_free_address_is_outside_the_range_and_not_the_last() {
         let subnet = "192.168.1.0/24".parse().unwrap();
         let range = "192.168.1.128/25".parse().unwrap();
         assert_eq!(
@@ -253,7 +255,12 @@ mod tests {
         let wide = "2001:db8::/64".parse().unwrap();
         assert_eq!(
             last_free(wide, &[], &BTreeSet::new()),
-            Some("2001:db8::ffff:ffff:ffff:ffff".parse().unwrap())
+            Some("2001:db8::ffff:ffff:ffff:fffe".parse().unwrap())
+        );
+        let pair = "2001:db8::/127".parse().unwrap();
+        assert_eq!(
+            last_free(pair, &[], &BTreeSet::new()),
+            Some("2001:db8::1".parse().unwrap())
         );
     }
 
