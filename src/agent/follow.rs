@@ -18,6 +18,7 @@ use crate::plan::diff::keep::{Duty, keep};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::Plan;
+use crate::world::text::let_go;
 use crate::world::{ErrorKind, World, WorldError};
 
 /// How often in a row a project is looked at within one turn: what was restored may show what else is missing.
@@ -110,6 +111,10 @@ pub async fn follow<W: World>(
                     if keeper.attend(&mut care, &project, &wanted).await.is_err() {
                         return Ended::Lost;
                     }
+                }
+                if care.wake().is_none() {
+                    // It may be long until there is news. Where it does not work, memory stays in use.
+                    let _ = let_go();
                 }
             }
             next = news.next() => match next {

@@ -8,6 +8,7 @@ pub mod live;
 pub mod memory;
 pub mod netns;
 pub mod private;
+pub mod text;
 
 use std::fmt;
 use std::future::Future;

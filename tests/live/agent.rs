@@ -175,6 +175,11 @@ fn foreign(bed: &mut Bed) -> Result<Outcome, Failure> {
     same("processor time of two idle seconds", agent.ticks()?, ticks)?;
     let anonymous = agent.memory("RssAnon")?;
     holds(&format!("it is small: {anonymous} kB"), anonymous < 10_000)?;
+    let (most, now) = (agent.memory("VmHWM")?, agent.memory("VmRSS")?);
+    holds(
+        &format!("it rests without its code: {most} kB, now {now} kB"),
+        now < most * 3 / 4,
+    )?;
     bed.kill_engine()?;
     bed.run("ip link del keep-shim")?;
     bed.revive_engine()?;
