@@ -11,12 +11,12 @@ use crate::agent::care::{Care, News, Outcome};
 use crate::agent::said::{Ear, Said, What};
 use crate::apply::event::Silence;
 use crate::apply::lock::{Holder, Lock, LockError, Patience, is_held};
-use crate::apply::wanted::{Records, Standing, WantedError, file_name};
+use crate::apply::wanted::{Records, Wanted, WantedError, file_name};
 use crate::apply::{OnFailure, Options, run};
 use crate::model::name::ProjectName;
 use crate::plan::diff::keep::{Duty, keep};
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::{ResourceId, Spec};
+use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::Plan;
 use crate::world::text::let_go;
 use crate::world::{ErrorKind, World, WorldError};
@@ -36,9 +36,21 @@ pub struct Desk {
     pub now: fn() -> String,
     /// Only tells what would be restored.
     pub dry: bool,
+    /// Only what networks stand on: lans, links and flags, which need no engine.
+    pub ground: bool,
 }
 
 impl Desk {
+    /// What is wanted, as far as it is ours to keep; none where it is not certain.
+    fn wants(&self, wanted: &Wanted) -> Option<Vec<Spec>> {
+        let all = wanted.settled()?.iter();
+        let ours = |spec: &&Spec| {
+            let below = [Kind::Lan, Kind::Link, Kind::Promiscuity];
+            !self.ground || below.contains(&spec.id().kind)
+        };
+        Some(all.filter(ours).cloned().collect())
+    }
+
     fn file(&self, project: &ProjectName, ending: &str) -> PathBuf {
         self.state.join(file_name(project, &self.engine, ending))
     }
@@ -197,11 +209,11 @@ impl<'a, W: World> Keeper<'a, W> {
                 for record in found {
                     match record.wanted {
                         Ok(wanted) if wanted.engine != self.desk.engine => {}
-                        Ok(wanted) => match wanted.standing {
-                            Standing::Settled(specs) => {
+                        Ok(wanted) => match self.desk.wants(&wanted) {
+                            Some(specs) => {
                                 wants.insert(wanted.project, specs);
                             }
-                            Standing::Changing { .. } => {
+                            None => {
                                 // While a run is under way this is as it should be.
                                 if !self.desk.file(&wanted.project, "lock").exists() {
                                     *all = false;
@@ -325,7 +337,8 @@ impl<'a, W: World> Keeper<'a, W> {
             // Whoever had the lock before may have decided otherwise.
             let engine = &self.desk.engine;
             let now = self.desk.records.read(project, engine).ok().flatten();
-            if now.as_ref().and_then(|now| now.settled()) != Some(wanted) {
+            let now = now.and_then(|now| self.desk.wants(&now));
+            if now.as_deref() != Some(wanted) {
                 look.outcome = Outcome::Right;
                 return Ok(look);
             }

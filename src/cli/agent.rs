@@ -19,6 +19,8 @@ use crate::cli::unit;
 use crate::world::engine::connect::{Endpoint, endpoint};
 use crate::world::engine::talk::event::Stir;
 use crate::world::folder::{Arrival, Folders, Happening};
+use crate::world::ground::Ground;
+use crate::world::host::Host;
 use crate::world::live::Live;
 use crate::world::netns;
 
@@ -37,6 +39,9 @@ pub struct AgentArgs {
     /// Restore what is not as wanted, and exit
     #[arg(long, conflicts_with_all = ["install", "uninstall"])]
     pub once: bool,
+    /// Only lans, VLAN links and promiscuous flags; needs no engine (the unit runs it before docker starts)
+    #[arg(long, requires = "once")]
+    pub ground: bool,
     /// Write a systemd unit that runs the agent at each boot, and enable it
     #[arg(long, conflicts_with = "uninstall")]
     pub install: bool,
@@ -66,6 +71,7 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
         state: context.state_folder()?,
         now: crate::cli::carry::now,
         dry: context.global.dry_run,
+        ground: arguments.ground,
     };
     for folder in [&desk.state, desk.records.folder()] {
         std::fs::create_dir_all(folder)
@@ -73,12 +79,16 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
     }
     let voice = Voice { context };
     if arguments.once || desk.dry {
-        let live = context.live().await?;
-        may_act(&live).await?;
-        return Ok(match follow::once(&live, &desk, &voice).await? {
-            true => Exit::Done,
-            false => Exit::Partial,
-        });
+        let right = if arguments.ground {
+            let ground = Ground::open(desk.state.clone()).await?;
+            may_change(ground.host()).await?;
+            follow::once(&ground, &desk, &voice).await?
+        } else {
+            let live = context.live().await?;
+            may_act(&live).await?;
+            follow::once(&live, &desk, &voice).await?
+        };
+        return Ok(if right { Exit::Done } else { Exit::Partial });
     }
     let Endpoint::Unix(socket) = place else {
         return Err(Failure::with_hint(
@@ -149,6 +159,10 @@ async fn may_act(live: &Live) -> Result<(), Failure> {
             "run it as root on the engine's own machine",
         )
     })?;
+    may_change(host).await
+}
+
+async fn may_change(host: &Host) -> Result<(), Failure> {
     if host.may_administer().await? {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The systemd unit of the agent: its text, and where it is put.
+//! The systemd units of the agent: their text, and where they are put.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 
-/// The unit's name.
-const NAME: &str = "stack-agent.service";
+/// The agent's unit, and the one that makes what networks stand on before the engine starts.
+const AGENT: &str = "stack-agent.service";
+const GROUND: &str = "stack-ground.service";
 const UNITS: &str = "etc/systemd/system";
 const TARGET: &str = "multi-user.target.wants";
 /// The first line; a file without it is somebody else's.
@@ -23,24 +24,53 @@ pub struct Runs {
     pub environment: Vec<(String, String)>,
 }
 
-/// The unit as text. It is started after the engine and the network, but waits for neither: the agent itself is told
+impl Runs {
+    fn command(&self) -> String {
+        let mut command = quoted(&self.program.display().to_string());
+        for argument in &self.arguments {
+            command.push(' ');
+            command.push_str(&quoted(argument));
+        }
+        command
+    }
+
+    fn variables(&self) -> String {
+        let mut variables = String::new();
+        for (name, value) in &self.environment {
+            // Writing to a string cannot fail.
+            let _ = writeln!(variables, "Environment={}", assigned(name, value));
+        }
+        variables
+    }
+}
+
+/// The unit that makes lans and VLAN links before the engine starts: it would miss them.
+pub fn ground(runs: &Runs) -> String {
+    let (command, variables) = (runs.command(), runs.variables());
+    format!(
+        "{MARK}
+[Unit]
+Description=Lans and VLAN links of stacks, before the engine starts
+After=network-pre.target systemd-networkd.service NetworkManager.service networking.service
+Before=docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={command} agent --once --ground
+# What waits for its parent is made by the agent.
+SuccessExitStatus=3
+{variables}
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+/// The agent's unit. It is started after the engine and the network, but waits for neither: the agent itself is told
 /// when the engine's socket and the parents come.
-pub fn text(runs: &Runs) -> String {
-    let Runs {
-        program,
-        arguments,
-        environment,
-    } = runs;
-    let mut command = quoted(&program.display().to_string());
-    for argument in arguments {
-        command.push(' ');
-        command.push_str(&quoted(argument));
-    }
-    let mut variables = String::new();
-    for (name, value) in environment {
-        // Writing to a string cannot fail.
-        let _ = writeln!(variables, "Environment={}", assigned(name, value));
-    }
+pub fn agent(runs: &Runs) -> String {
+    let (command, variables) = (runs.command(), runs.variables());
     format!(
         "{MARK}
 [Unit]
@@ -95,7 +125,7 @@ fn literal(word: &str) -> String {
     text
 }
 
-/// Writes the unit and enables it.
+/// Writes the units and enables them.
 pub fn install(context: &Context, root: &Path) -> Outcome {
     let program = std::env::current_exe()?;
     let mut arguments = Vec::new();
@@ -124,42 +154,47 @@ pub fn install(context: &Context, root: &Path) -> Outcome {
         arguments,
         environment: environment.collect(),
     };
-    let unit = root.join(UNITS).join(NAME);
-    let link = root.join(UNITS).join(TARGET).join(NAME);
-    is_ours(&unit)?;
-    if context.global.dry_run {
-        context.tell(&format!("would write {}", unit.display()));
-        return Ok(Exit::Done);
+    let units = root.join(UNITS);
+    for name in [AGENT, GROUND] {
+        is_ours(&units.join(name))?;
     }
-    let written = write(&unit, &link, &text(&runs));
-    written.map_err(|error| cannot("write", &unit, &error))?;
-    context.tell(&format!("wrote {}", unit.display()));
+    for (name, text) in [(AGENT, agent(&runs)), (GROUND, ground(&runs))] {
+        let unit = units.join(name);
+        if context.global.dry_run {
+            context.tell(&format!("would write {}", unit.display()));
+            continue;
+        }
+        let written = write(&units, name, &text);
+        written.map_err(|error| cannot("write", &unit, &error))?;
+        context.tell(&format!("wrote {}", unit.display()));
+    }
     context.tell("start it now with: systemctl daemon-reload && systemctl start stack-agent");
     Ok(Exit::Done)
 }
 
-/// Removes the unit; one that is not there is removed.
+/// Removes the units; one that is not there is removed.
 pub fn uninstall(context: &Context, root: &Path) -> Outcome {
-    let unit = root.join(UNITS).join(NAME);
-    let link = root.join(UNITS).join(TARGET).join(NAME);
-    is_ours(&unit)?;
-    if context.global.dry_run {
-        context.tell(&format!("would remove {}", unit.display()));
-        return Ok(Exit::Done);
+    let units = root.join(UNITS);
+    for name in [AGENT, GROUND] {
+        is_ours(&units.join(name))?;
     }
     let mut found = false;
-    for path in [&link, &unit] {
-        match std::fs::remove_file(path) {
-            Ok(()) => found = true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(cannot("remove", path, &error)),
+    for name in [AGENT, GROUND] {
+        for path in [units.join(TARGET).join(name), units.join(name)] {
+            if context.global.dry_run {
+                context.tell(&format!("would remove {}", path.display()));
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(cannot("remove", &path, &error)),
+            }
+            context.tell(&format!("removed {}", path.display()));
         }
     }
     if found {
-        context.tell(&format!("removed {}", unit.display()));
         context.tell("end it now with: systemctl stop stack-agent && systemctl daemon-reload");
-    } else {
-        context.tell(&format!("there is no {}", unit.display()));
     }
     Ok(Exit::Done)
 }
@@ -176,14 +211,13 @@ fn is_ours(unit: &Path) -> Result<(), Failure> {
 }
 
 /// To a new file and renamed, so that systemd never reads half of it; then enabled as `systemctl enable` does.
-fn write(unit: &Path, link: &Path, text: &str) -> io::Result<()> {
-    for folder in [unit.parent(), link.parent()].into_iter().flatten() {
-        std::fs::create_dir_all(folder)?;
-    }
+fn write(units: &Path, name: &str, text: &str) -> io::Result<()> {
+    let (unit, link) = (units.join(name), units.join(TARGET).join(name));
+    std::fs::create_dir_all(units.join(TARGET))?;
     let fresh = unit.with_extension("service.new");
     std::fs::write(&fresh, text)?;
-    std::fs::rename(&fresh, unit)?;
-    match std::os::unix::fs::symlink(Path::new("..").join(NAME), link) {
+    std::fs::rename(&fresh, &unit)?;
+    match std::os::unix::fs::symlink(Path::new("..").join(name), link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -199,15 +233,18 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Runs, text};
+    use super::{Runs, agent, ground};
 
     #[test]
     fn the_unit_waits_for_nothing_by_itself_and_quotes_what_it_runs() {
-        let unit = text(&Runs {
+        let runs = Runs {
             program: "/opt/my tools/100%/stack".into(),
             arguments: vec!["--host".into(), "unix:///run/a \"b\".sock".into()],
             environment: vec![("STACK_STATE_DIR".into(), "/x$y".into())],
-        });
+        };
+        let unit = agent(&runs);
+        assert!(ground(&runs).contains("agent --once --ground\n"));
+        assert!(ground(&runs).contains("Before=docker.service\n"));
         assert!(unit.contains(
             "ExecStart=\"/opt/my tools/100%%/stack\" \"--host\" \"unix:///run/a \\\"b\\\".sock\" agent\n"
         ));

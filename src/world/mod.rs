@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod folder;
+pub mod ground;
 pub mod host;
 pub mod live;
 pub mod memory;

@@ -8,7 +8,7 @@
 #     engine.sh exec NAME COMMAND…   runs COMMAND in the namespaces of that host, in this folder, with DOCKER_HOST set
 #     engine.sh kill NAME            kills dockerd and its containerd as a crash would; the namespaces stay
 #     engine.sh revive NAME          starts dockerd again on the same data
-#     engine.sh reboot NAME          ends everything but its data as a power cut would, and starts it again
+#     engine.sh reboot NAME          ends everything but its data as a power cut would; the namespaces are new ones
 #     engine.sh ls                   the beds that exist
 #     engine.sh sweep                stops the beds whose `owner` file names a process that is gone
 #
@@ -234,7 +234,6 @@ case $verb in
         end_all
         rm -rf "$bed/ready" "$bed/docker.pid" "$bed/docker.sock" "$bed/exec"
         start_keeper
-        start_engine
         ;;
     ls | sweep)
         for bed in "$base"/*/; do

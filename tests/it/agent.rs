@@ -312,6 +312,7 @@ impl Rig {
             state: folder.path().to_owned(),
             now: || "noon".to_owned(),
             dry: false,
+            ground: false,
         };
         desk.records.settle(&lab(), ENGINE, wants).unwrap();
         let (news, heard) = unbounded_channel();

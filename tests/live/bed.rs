@@ -350,7 +350,7 @@ impl Bed {
         self.script("revive")
     }
 
-    /// Ends the host as a power cut would, and starts it again: only what is on its disk is left.
+    /// Ends the host as a power cut would, and starts it again, but for the engine: only what is on its disk is left.
     pub fn reboot(&mut self) -> Result<(), Failure> {
         self.script("reboot")?;
         let keeper = std::fs::read_to_string(self.folder.join("keeper.pid"))?;

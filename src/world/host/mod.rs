@@ -9,7 +9,7 @@ mod announce;
 mod birth;
 mod claim;
 pub mod dhcp;
-mod error;
+pub(in crate::world) mod error;
 pub mod filter;
 pub mod fuse;
 mod inside;
