@@ -23,6 +23,7 @@ use crate::reach::compare::{Seen, SeenOutcome};
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
 use crate::reach::scene::{Scene, is_placeholder};
 use crate::reach::verdict::Failure;
+use crate::world::host::neighbours::{self, Learned};
 use crate::world::netns::Namespace;
 
 /// Somebody who asks: a namespace, and the files by which names are found there.
@@ -38,10 +39,10 @@ pub struct Patience {
     /// The longest that one question may take. Three ARP questions take three seconds; whether they are being asked in
     /// vain is read from the neighbour table before that.
     pub whole: Duration,
-    /// Addresses asked at once, all namespaces together. The kernel keeps at most 1,024 neighbours of all namespaces
-    /// (`net.ipv4.neigh.default.gc_thresh3`) and throws packets away beyond (measured: 50 containers that all ask each
-    /// other at once).
-    pub neighbours: u32,
+    /// Neighbours asked at once, all namespaces together; each of them learns of the one who asks, too. The kernel keeps
+    /// at most 1,024 of all namespaces (`net.ipv4.neigh.default.gc_thresh3`) and throws packets away beyond (measured:
+    /// 50 containers that all ask each other at once).
+    pub neighbours: usize,
     /// Questions at once in each.
     pub questions: usize,
 }
@@ -50,7 +51,7 @@ impl Default for Patience {
     fn default() -> Patience {
         Patience {
             whole: Duration::from_millis(2600),
-            neighbours: 700,
+            neighbours: 400,
             questions: 200,
         }
     }
@@ -89,11 +90,97 @@ pub async fn probe(
             meant: meant(scene, question),
         });
     }
-    let gate = Arc::new(Semaphore::new(
-        usize::try_from(patience.neighbours).unwrap_or(usize::MAX),
-    ));
-    let mut tasks = Vec::new();
+    let mut seen: Vec<Option<Seen>> = vec![None; questions.len()];
+    let mut rounds = rounds(scene, jobs, patience.neighbours)
+        .into_iter()
+        .peekable();
+    let mut known: Option<BTreeMap<&Viewpoint, Learned>> = None;
+    while let Some(round) = rounds.next() {
+        if known.is_none() && rounds.peek().is_some() {
+            known = Some(learned(places).await);
+        }
+        for (number, answer) in asked_at_once(scene, places, round, patience).await {
+            if let Some(slot) = seen.get_mut(number) {
+                *slot = Some(answer);
+            }
+        }
+        if let (Some(known), Some(_)) = (&known, rounds.peek()) {
+            for (viewpoint, known) in known {
+                if let Some(place) = places.get(viewpoint) {
+                    // What could not be forgotten now, the kernel forgets in time.
+                    let _ = neighbours::forget(&place.namespace, known).await;
+                }
+            }
+        }
+    }
+    seen
+}
+
+/// Who asks what.
+type Jobs<'a> = Vec<(&'a Viewpoint, Vec<Job>)>;
+
+/// Divides the askers so that in no round more neighbours are asked than so many.
+fn rounds<'a>(
+    scene: &Scene,
+    jobs: BTreeMap<&'a Viewpoint, Vec<Job>>,
+    most: usize,
+) -> Vec<Jobs<'a>> {
+    let mut rounds: Vec<Jobs<'a>> = Vec::new();
+    let mut room = 0;
     for (viewpoint, jobs) in jobs {
+        let weight = near(scene, viewpoint, &jobs);
+        match rounds.last_mut().filter(|_| weight <= room) {
+            Some(round) => {
+                room -= weight;
+                round.push((viewpoint, jobs));
+            }
+            None => {
+                room = most.saturating_sub(weight);
+                rounds.push(vec![(viewpoint, jobs)]);
+            }
+        }
+    }
+    rounds
+}
+
+/// How many of the addresses that are asked are in the asker's own subnets.
+fn near(scene: &Scene, viewpoint: &Viewpoint, jobs: &[Job]) -> usize {
+    let node = scene.viewpoint(viewpoint).map(|(node, _)| node);
+    let links = node.and_then(|node| scene.nodes.get(node));
+    let own: Vec<_> = links
+        .iter()
+        .flat_map(|node| &node.links)
+        .flat_map(|link| &link.addresses)
+        .collect();
+    let asked: BTreeSet<IpAddr> = jobs
+        .iter()
+        .filter_map(|job| match &job.question.to {
+            Target::Address(address) => Some(*address),
+            Target::Name(_) | Target::Internet => None,
+        })
+        .filter(|address| own.iter().any(|subnet| subnet.contains(address)))
+        .collect();
+    asked.len()
+}
+
+async fn learned(places: &BTreeMap<Viewpoint, Place>) -> BTreeMap<&Viewpoint, Learned> {
+    let mut known = BTreeMap::new();
+    for (viewpoint, place) in places {
+        if let Ok(learned) = neighbours::learned(&place.namespace).await {
+            known.insert(viewpoint, learned);
+        }
+    }
+    known
+}
+
+async fn asked_at_once(
+    scene: &Scene,
+    places: &BTreeMap<Viewpoint, Place>,
+    round: Jobs<'_>,
+    patience: Patience,
+) -> Vec<(usize, Seen)> {
+    let mut tasks = Vec::new();
+    for (viewpoint, jobs) in round {
         let Some(place) = places.get(viewpoint).cloned() else {
             continue;
         };
@@ -101,15 +188,7 @@ pub async fn probe(
             .viewpoint(viewpoint)
             .map(|(_, bound)| bound)
             .unwrap_or_default();
-        let gate = Arc::clone(&gate);
         tasks.push(tokio::spawn(async move {
-            let asked: BTreeSet<&Target> = jobs
-                .iter()
-                .map(|job| &job.question.to)
-                .filter(|to| matches!(to, Target::Address(_)))
-                .collect();
-            let weight = u32::try_from(asked.len()).unwrap_or(u32::MAX);
-            let _turn = gate.acquire_many(weight.min(patience.neighbours)).await;
             let numbers: Vec<usize> = jobs.iter().map(|job| job.number).collect();
             let namespace = place.namespace.clone();
             let answers = namespace
@@ -124,13 +203,9 @@ pub async fn probe(
             }
         }));
     }
-    let mut seen: Vec<Option<Seen>> = vec![None; questions.len()];
+    let mut seen = Vec::new();
     for task in tasks {
-        for (number, answer) in task.await.unwrap_or_default() {
-            if let Some(slot) = seen.get_mut(number) {
-                *slot = Some(answer);
-            }
-        }
+        seen.extend(task.await.unwrap_or_default());
     }
     seen
 }

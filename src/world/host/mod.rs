@@ -21,6 +21,7 @@ mod lookup;
 pub mod machine;
 pub mod mend;
 pub mod message;
+pub mod neighbours;
 pub mod nftables;
 mod observe;
 pub mod packet;

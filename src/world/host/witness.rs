@@ -168,7 +168,10 @@ async fn neighbours(socket: &Socket, family: AddressFamily) -> io::Result<Vec<Ne
         .collect())
 }
 
-async fn listed(socket: &Socket, family: AddressFamily) -> io::Result<Vec<NeighbourMessage>> {
+pub(super) async fn listed(
+    socket: &Socket,
+    family: AddressFamily,
+) -> io::Result<Vec<NeighbourMessage>> {
     let mut ask = NeighbourMessage::default();
     ask.header.family = family;
     let found = socket
