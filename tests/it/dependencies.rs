@@ -28,8 +28,6 @@ const MOST: usize = 170;
 /// Crates that are there in two versions because others ask for different ones; each costs time and size.
 const TWICE: &[&str] = &["foldhash", "hashbrown", "syn"];
 
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
-
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -96,7 +94,8 @@ fn every_crate_has_a_license_that_allows_its_use_and_comes_from_the_registry() {
         }
         let license = package["license"].as_str().unwrap_or("none");
         assert!(may_be_used(license), "{name}: {license}");
-        assert_eq!(package["source"], REGISTRY, "{name}");
+        let source = package["source"].as_str().unwrap_or("none");
+        assert!(source.starts_with("registry+"), "{name}: {source}");
     }
 }
 
