@@ -276,10 +276,15 @@ fn stuck(bed: &Bed) -> Result<Outcome, Failure> {
 
 fn fixed_mac(bed: &Bed) -> Result<Outcome, Failure> {
     let text = changing(1).replace("aliases: [nine]", "mac_address: '02:42:0a:5b:00:09'");
+    // Engines 25 to 29.2 take no MAC address for a container that is there already: what was cut is told, and the next `up`
+    // makes the container anew.
+    let api = bed.docker("version --format {{.Server.APIVersion}}")?;
+    let minor: u32 = api.trim().trim_start_matches("1.").parse()?;
+    let is_lost = (44..54).contains(&minor);
     for at in [
         "Network changing_net Removed",
         "Network changing_net Created",
-        "Container changing-fixed-1 Started",
+        "Container changing-fixed-1 Recreated",
     ] {
         let folder = Folder::of(bed, &text)?;
         folder.stack("up --detach")?;
@@ -291,9 +296,26 @@ fn fixed_mac(bed: &Bed) -> Result<Outcome, Failure> {
         let mine = bed.docker("exec changing-fixed-1 ls /mine");
         let names = bed.docker("ps --all --format {{.Names}} --filter name=changing-fixed");
         folder.replace("10.91.2.", "10.91.1.")?;
+        let again = is_lost.then(|| folder.stack("up --detach"));
+        let renewed = address(bed, "changing-fixed-1");
         let plan = bed.stack(&folder.path, "plan")?;
         folder.stack("down")?;
         let said = said?;
+        if let Some(again) = again {
+            again?;
+            holds(
+                &format!("killed at `{at}`, the endpoint is told; it said\n{said}"),
+                said.contains("taking it back first")
+                    && said.contains("left: Endpoint changing-fixed-1/changing_net"),
+            )?;
+            same(
+                &format!("killed at `{at}`, the address and the MAC address"),
+                renewed?.as_str(),
+                "10.91.1.902:42:0a:5b:00:09",
+            )?;
+            same("the exit code of `plan`", plan.code, Some(0))?;
+            continue;
+        }
         holds(
             &format!("killed at `{at}`, it is taken back; it said\n{said}"),
             said.contains("taking it back first") && !said.contains("left:"),

@@ -54,7 +54,8 @@ pub async fn change(
         (State::Present(_), State::Running(spec)) => doer.start(spec).await,
         (State::Running(spec), State::Present(_)) => doer.stop(spec).await,
         (State::Running(spec), State::Absent) => doer.remove(spec, Was::Running).await,
-        (State::Present(spec) | State::Parked(spec), State::Absent) => {
+        (State::Parked(spec), State::Absent) => doer.remove(spec, Was::Parked).await,
+        (State::Present(spec), State::Absent) => {
             if step.reason == Reason::Leftover {
                 doer.await_late(spec).await?;
             }

@@ -55,12 +55,21 @@ impl Located {
 pub enum Was {
     Running,
     Stopped,
+    Parked,
+}
+
+/// Under which names a container is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Under {
+    ItsName,
+    /// Its own or its parked one.
+    AnyName,
 }
 
 impl Doer<'_> {
     /// Stops it, if it is there and runs.
     pub async fn stop(&self, spec: &Spec) -> Result<(), WorldError> {
-        match self.locate(spec).await? {
+        match self.locate(spec, Under::ItsName).await? {
             Some(found) if found.runs => self.stop_by(&found.id, spec).await,
             _ => Ok(()),
         }
@@ -95,7 +104,7 @@ impl Doer<'_> {
             return Ok(());
         };
         for _ in 0..LATE_TRIES {
-            if self.locate(spec).await?.is_some() {
+            if self.locate(spec, Under::ItsName).await?.is_some() {
                 break;
             }
             tokio::time::sleep(RETRY_AFTER).await;
@@ -105,6 +114,12 @@ impl Doer<'_> {
 
     /// Stops and removes it; absent is success.
     pub async fn remove(&self, spec: &Spec, was: Was) -> Result<(), WorldError> {
+        // A container that a run made and did not park: its predecessor, parked and made from the very same spec (endpoints
+        // are no part of its hash), is not the one.
+        let under = match was {
+            Was::Parked => Under::AnyName,
+            Was::Running | Was::Stopped => Under::ItsName,
+        };
         let volumes = match spec {
             Spec::Existing(existing) => existing.remove_volumes,
             // What this run made is taken back with the anonymous volumes that came with it.
@@ -112,7 +127,7 @@ impl Doer<'_> {
         };
         // The removal kills what still runs, so without a grace period it is one call.
         let kill =
-            was == Was::Stopped || stop_timeout(spec) == Some(0) && pre_stop(spec).is_empty();
+            was != Was::Running || stop_timeout(spec) == Some(0) && pre_stop(spec).is_empty();
         match spec {
             // An id can only mean the one container, so it is not looked at before.
             Spec::Existing(existing) => {
@@ -122,7 +137,7 @@ impl Doer<'_> {
                 self.delete(&existing.engine_id, &existing.name, volumes)
                     .await
             }
-            _ => match self.locate(spec).await? {
+            _ => match self.locate(spec, under).await? {
                 None => Ok(()),
                 Some(found) => {
                     if found.runs {
@@ -166,7 +181,7 @@ impl Doer<'_> {
     /// Stops it and gives it its parked name.
     pub async fn park(&self, spec: &Spec) -> Result<(), WorldError> {
         let act = || format!("cannot park container `{}`", name_of(spec));
-        let Some(found) = self.locate(spec).await? else {
+        let Some(found) = self.locate(spec, Under::AnyName).await? else {
             return Err(WorldError::new(
                 ErrorKind::Missing,
                 act(),
@@ -183,7 +198,7 @@ impl Doer<'_> {
     /// Gives a parked container its name back; its id.
     pub async fn restore(&self, spec: &Spec) -> Result<String, WorldError> {
         let act = || format!("cannot bring container `{}` back", name_of(spec));
-        let Some(found) = self.locate(spec).await? else {
+        let Some(found) = self.locate(spec, Under::AnyName).await? else {
             return Err(WorldError::new(
                 ErrorKind::Missing,
                 act(),
@@ -211,8 +226,8 @@ impl Doer<'_> {
             .map_err(|error| refused(act(), error))
     }
 
-    /// The container that the spec means: by id; or by name or parked name, if it was made from this very spec.
-    pub async fn locate(&self, spec: &Spec) -> Result<Option<Located>, WorldError> {
+    /// The container that the spec means: by id; or by name, if it was made from this very spec.
+    async fn locate(&self, spec: &Spec, under: Under) -> Result<Option<Located>, WorldError> {
         let Spec::Container(spec) = spec else {
             return Ok(inspect(self.engine, reference(spec))
                 .await?
@@ -226,6 +241,9 @@ impl Doer<'_> {
             && ours(&labels_of(&container))
         {
             return Ok(Some(Located::of(container)));
+        }
+        if under == Under::ItsName {
+            return Ok(None);
         }
         let label = format!("{}={}", mark::PROJECT, self.project);
         let options = ListContainersOptionsBuilder::new()
