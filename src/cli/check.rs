@@ -1,16 +1,24 @@
 //! `stack check`.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::containers::{Which, of_services};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::lifecycle::{self, KillArgs, RestartArgs, ServicesArgs, StartArgs, StopArgs};
+use crate::cli::run::Silent;
 use crate::cli::sight::{Sight, Standing};
 use crate::model::check::{Check, Disturbance};
+use crate::plan::desired::desired;
+use crate::plan::observed::Observed;
+use crate::plan::spec::{AttachmentSpec, ContainerNetwork, EndpointSpec, Kind, ResourceId, Spec};
+use crate::plan::step::{Reason, State, Step, Undo};
 use crate::reach::check::{self, Bench, Ending};
 use crate::reach::compare::Compared;
+use crate::world::World;
 use crate::world::live::Live;
 
 #[derive(Debug, Clone, Args)]
@@ -132,6 +140,21 @@ impl Bench for LiveBench<'_> {
 
     async fn disturb(&mut self, disturbance: &Disturbance) -> Result<(), String> {
         self.standing = None;
+        let wired = match disturbance {
+            Disturbance::Connect { service, network } => {
+                let states = |endpoint| (State::Absent, State::Present(endpoint));
+                Some(self.rewire(service, network, states).await)
+            }
+            Disturbance::Disconnect { service, network } => {
+                let states = |endpoint| (State::Present(endpoint), State::Absent);
+                Some(self.rewire(service, network, states).await)
+            }
+            Disturbance::Restart(_) | Disturbance::Stop(_) | Disturbance::Start(_) => None,
+            Disturbance::Kill(_) | Disturbance::Pause(_) | Disturbance::Unpause(_) => None,
+        };
+        if let Some(wired) = wired {
+            return wired.map_err(said);
+        }
         let done = match disturbance {
             Disturbance::Restart(service) => {
                 let wish = RestartArgs {
@@ -166,12 +189,71 @@ impl Bench for LiveBench<'_> {
             }
             Disturbance::Pause(service) => lifecycle::pause(self.context, only(service)).await,
             Disturbance::Unpause(service) => lifecycle::unpause(self.context, only(service)).await,
+            Disturbance::Connect { .. } | Disturbance::Disconnect { .. } => Ok(Exit::Done),
         };
         match done {
             Ok(Exit::Done) => Ok(()),
             Ok(exit) => Err(format!("it ended with code {}", exit.code())),
             Err(failure) => Err(said(failure)),
         }
+    }
+}
+
+impl LiveBench<'_> {
+    /// Connects the running containers of a service to a network or cuts them off, in the file's words where it has
+    /// that connection.
+    async fn rewire(
+        &self,
+        service: &str,
+        key: &str,
+        states: impl Fn(Arc<Spec>) -> (State, State),
+    ) -> Result<(), Failure> {
+        let Sight { opened, wishes } = self.sight;
+        let stack = &opened.stack;
+        let network = (stack.networks.values())
+            .find(|network| network.key.as_str() == key)
+            .ok_or_else(|| Failure::said(format!("no service uses the network `{key}`")))?;
+        let target = self.context.target()?;
+        let services = [service.to_owned()];
+        let engine = self.live.engine();
+        let containers = of_services(engine, &target, &services, Which::Running).await?;
+        if containers.is_empty() {
+            return Err(Failure::said(format!("service `{service}` does not run")));
+        }
+        let wanted = desired(stack, wishes, &Observed::default());
+        for container in containers {
+            let id = ResourceId::new(Kind::Container, &container.name);
+            let attachments = match wanted.specs.get(&id).map(Arc::as_ref) {
+                Some(Spec::Container(spec)) => match &spec.network {
+                    ContainerNetwork::Attached(attachments) => attachments.as_slice(),
+                    _ => &[],
+                },
+                _ => &[],
+            };
+            let of_file = (attachments.iter())
+                .find(|attachment| attachment.network == network.name)
+                .cloned();
+            let attachment = of_file.unwrap_or_else(|| AttachmentSpec {
+                aliases: vec![service.to_owned()],
+                ..AttachmentSpec::plain(&network.name)
+            });
+            let name = format!("{}/{}", container.name, network.name);
+            let endpoint = Spec::Endpoint(EndpointSpec {
+                container: container.name,
+                attachment,
+            });
+            let (before, after) = states(Arc::new(endpoint));
+            let step = Step {
+                id: ResourceId::new(Kind::Endpoint, &name),
+                before,
+                after,
+                reason: Reason::Asked("check".to_owned()),
+                undo: Undo::Never,
+                farewell: false,
+            };
+            (self.live.change(&stack.project, &step, &Silent).await)?;
+        }
+        Ok(())
     }
 }
 

@@ -245,7 +245,7 @@ impl Running<'_> {
 }
 
 /// Nobody listens to the making of one container.
-struct Silent;
+pub struct Silent;
 
 impl Progress for Silent {
     fn tell(&self, _text: &str) {}

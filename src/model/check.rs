@@ -38,4 +38,13 @@ pub enum Disturbance {
     Kill(String),
     Pause(String),
     Unpause(String),
+    /// The service's containers get one more network, as the file writes it where it does.
+    Connect {
+        service: String,
+        network: String,
+    },
+    Disconnect {
+        service: String,
+        network: String,
+    },
 }

@@ -27,47 +27,7 @@ impl Binder<'_> {
         };
         let mut after = Vec::new();
         for item in items(node, "after") {
-            let index = index.to_string();
-            let mut found = 0;
-            for (key, make) in [
-                ("restart", Disturbance::Restart as fn(String) -> Disturbance),
-                ("stop", Disturbance::Stop),
-                ("start", Disturbance::Start),
-                ("kill", Disturbance::Kill),
-                ("pause", Disturbance::Pause),
-                ("unpause", Disturbance::Unpause),
-            ] {
-                let Some(service) = item.get(key) else {
-                    continue;
-                };
-                found += 1;
-                let name = service.scalar_text().unwrap_or_default();
-                if self
-                    .document
-                    .root
-                    .get("services")
-                    .and_then(|services| services.get(&name))
-                    .is_none()
-                {
-                    let diagnostic = Diagnostic::error(
-                        "unknown-reference",
-                        format!("there is no service `{name}`"),
-                    )
-                    .at(service.span)
-                    .hint("name a service of this file");
-                    self.tell(diagnostic, &["checks", &index, "after", key]);
-                }
-                after.push(make(name));
-            }
-            if found != 1 {
-                let diagnostic = Diagnostic::error(
-                    "bad-check",
-                    "each entry of `after` says one thing",
-                )
-                .at(item.span)
-                .hint("write one of restart, stop, start, kill, pause, unpause in each: [{stop: web}, {start: web}]");
-                self.tell(diagnostic, &["checks", &index, "after"]);
-            }
+            after.extend(self.disturbances(index, item));
         }
         Check {
             name: text(node, "name").unwrap_or_else(|| format!("{from} to {to}")),
@@ -83,4 +43,83 @@ impl Binder<'_> {
             to,
         }
     }
+
+    /// What one entry of `after` says; it should be one thing.
+    fn disturbances(&mut self, index: usize, item: &Node) -> Vec<Disturbance> {
+        let index = index.to_string();
+        let network = item.get("network").map(|network| {
+            self.known(
+                "networks",
+                "network",
+                network,
+                &["checks", &index, "after", "network"],
+            )
+        });
+        let mut found = Vec::new();
+        for (key, make) in [
+            ("restart", Disturbance::Restart as fn(String) -> Disturbance),
+            ("stop", Disturbance::Stop),
+            ("start", Disturbance::Start),
+            ("kill", Disturbance::Kill),
+            ("pause", Disturbance::Pause),
+            ("unpause", Disturbance::Unpause),
+        ] {
+            if let Some(service) = item.get(key) {
+                let place = ["checks", &index, "after", key];
+                found.push(make(self.known("services", "service", service, &place)));
+            }
+        }
+        let mut wired = false;
+        for (key, make) in [
+            ("connect", connect as fn(String, String) -> Disturbance),
+            ("disconnect", disconnect),
+        ] {
+            if let Some(service) = item.get(key) {
+                let place = ["checks", &index, "after", key];
+                let service = self.known("services", "service", service, &place);
+                wired = network.is_some();
+                found.push(make(service, network.clone().unwrap_or_default()));
+                if network.is_none() {
+                    let diagnostic =
+                        Diagnostic::error("bad-check", format!("`{key}` needs a `network`"))
+                            .at(item.span)
+                            .hint(format!("write {{{key}: SERVICE, network: NETWORK}}"));
+                    self.tell(diagnostic, &place);
+                }
+            }
+        }
+        if found.len() != 1 || network.is_some() && !wired {
+            let diagnostic = Diagnostic::error(
+                "bad-check",
+                "each entry of `after` says one thing",
+            )
+            .at(item.span)
+            .hint("write one of restart, stop, start, kill, pause, unpause, connect, disconnect in each: [{stop: web}, {start: web}]; `network` goes with the last two");
+            self.tell(diagnostic, &["checks", &index, "after"]);
+        }
+        found
+    }
+
+    /// A name under a key of the file; one that is not there is told.
+    fn known(&mut self, under: &str, what: &str, node: &Node, place: &[&str]) -> String {
+        let name = node.scalar_text().unwrap_or_default();
+        let list = self.document.root.get(under);
+        let implied = under == "networks" && name == "default";
+        if !implied && list.and_then(|list| list.get(&name)).is_none() {
+            let diagnostic =
+                Diagnostic::error("unknown-reference", format!("there is no {what} `{name}`"))
+                    .at(node.span)
+                    .hint(format!("name a {what} of this file"));
+            self.tell(diagnostic, place);
+        }
+        name
+    }
+}
+
+fn connect(service: String, network: String) -> Disturbance {
+    Disturbance::Connect { service, network }
+}
+
+fn disconnect(service: String, network: String) -> Disturbance {
+    Disturbance::Disconnect { service, network }
 }

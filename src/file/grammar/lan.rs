@@ -171,5 +171,23 @@ pub static DISTURBANCE: Shape = Shape {
             "Unpause",
             "The service to let go on.",
         ),
+        key(
+            "connect",
+            Kind::Text,
+            "Connect",
+            "The service to connect to the `network` beside it.",
+        ),
+        key(
+            "disconnect",
+            Kind::Text,
+            "Disconnect",
+            "The service to cut off from the `network` beside it.",
+        ),
+        key(
+            "network",
+            Kind::Text,
+            "Network",
+            "With `connect` and `disconnect`: a network of this file.",
+        ),
     ],
 };
