@@ -1,6 +1,6 @@
 //! `stack plan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -13,8 +13,11 @@ use crate::cli::down::{self, DownArgs};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::MakeArgs;
 use crate::cli::make::{Goal, Intent, intend, open};
+use crate::model::name::LinkName;
+use crate::model::network::Parent;
+use crate::model::stack::Stack;
 use crate::plan::desired::Desired;
-use crate::plan::observed::{EngineFacts, Observed, Scope, SwarmState};
+use crate::plan::observed::{EngineFacts, HostFacts, LinkFact, Observed, Scope, SwarmState};
 use crate::plan::spec::{Kind, ResourceId};
 use crate::plan::step::{Milestone, Plan, State, Step};
 use crate::reach::delta::{Delta, delta};
@@ -125,7 +128,7 @@ async fn of_up(
 ) -> Result<(Plan, Intent), Failure> {
     let (make, named) = (&arguments.make, &arguments.services);
     let intent = if arguments.offline {
-        let nothing = Memory::of(&empty_machine());
+        let nothing = Memory::of(&empty_machine(&opened.stack));
         intend(context, &nothing, opened, make, named, Goal::Running).await?
     } else {
         let live = context.live().await?;
@@ -160,8 +163,25 @@ fn foreseen(opened: &Opened, intent: &Intent, plan: &Plan) -> Delta {
     delta(&of(&stands, Moment::Standing), &of(&wanted, Moment::Wanted))
 }
 
-/// A machine with the newest engine that we know and nothing on it.
-fn empty_machine() -> Observed {
+/// A machine with the newest engine that we know and nothing on it but the links that the file takes for granted.
+fn empty_machine(stack: &Stack) -> Observed {
+    let named: BTreeSet<&LinkName> = stack
+        .networks
+        .values()
+        .filter_map(|network| match network.parent.as_ref()? {
+            Parent::Link(link) => Some(link),
+            Parent::Vlan { base, .. } => Some(base),
+        })
+        .filter(|link| !stack.lans.values().any(|lan| lan.parent == **link))
+        .collect();
+    let links = named.into_iter().zip(2..).map(|(name, index)| LinkFact {
+        index,
+        name: name.to_string(),
+        up: true,
+        carrier: true,
+        mtu: 1500,
+        ..LinkFact::default()
+    });
     let drivers = ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"];
     Observed {
         engine: EngineFacts {
@@ -171,6 +191,11 @@ fn empty_machine() -> Observed {
             network_drivers: drivers.map(str::to_owned).to_vec(),
             ..EngineFacts::default()
         },
+        host: Some(HostFacts {
+            links: links.collect(),
+            may_administer: true,
+            ..HostFacts::default()
+        }),
         ..Observed::default()
     }
 }

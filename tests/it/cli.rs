@@ -692,3 +692,42 @@ fn a_project_name_of_which_nothing_is_left_gets_an_example() {
     let whole = whole(&["-p", "é", "config"]);
     assert!(whole.contains("hint: such as \"lab\""), "{whole}");
 }
+
+#[test]
+fn an_empty_machine_has_the_right_and_the_links_that_a_file_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+services:
+  a: {image: x, networks: [lan]}
+  b: {image: x, networks: [wire]}
+networks:
+  lan: {driver: macvlan, parent: home, shim: true, ipam: {config: [{subnet: 10.50.0.0/24, gateway: 10.50.0.1}]}}
+  wire: {driver: macvlan, parent: eth7, ipam: {config: [{subnet: 10.51.0.0/24}]}}
+lans:
+  home: {parent: lab0, subnet: 10.50.0.0/24, gateway: 10.50.0.1, hosts: {laptop: 10.50.0.9}}
+";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stack"))
+        .args(["-p", "t", "plan", "--offline", "--no-reach"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let plan = String::from_utf8_lossy(&output.stdout);
+    expect![[r#"
+        t: 10 steps
+          1  + pull    image x                 it is not there (stack.yaml:3:3)
+          2  + create  lan home                it is not there (stack.yaml:9:3)
+          3  + create  network t_lan           it is not there (stack.yaml:6:3)  after 2
+          4  + create  network t_wire          it is not there (stack.yaml:7:3)
+          5  + create  container t-a-1         it is not there (stack.yaml:3:3)  after 1, 3
+          6  > start   container t-a-1         it is not there (stack.yaml:3:3)  after 5
+          7  + create  container t-b-1         it is not there (stack.yaml:4:3)  after 1, 4
+          8  > start   container t-b-1         it is not there (stack.yaml:4:3)  after 7
+          9  + create  shim shim-t-lan         it is not there                   after 2, 3
+         10  + create  route shim-t-lan/t-a-1  it is not there                   after 6, 9
+        `stack up` does it.
+    "#]]
+    .assert_eq(&plan);
+}
