@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::file::active::Dependencies;
@@ -121,7 +123,12 @@ impl Sight {
                 .any(|address| address == server)
                 .then_some(OwnServer::Address),
         };
-        facts.userland_proxy = has_proxy(engine.local_process()).unwrap_or(facts.userland_proxy);
+        if let Some(settings) = engine.local_process().and_then(Settings::of) {
+            let proxy = settings.flag("userland-proxy");
+            facts.userland_proxy = proxy.unwrap_or(facts.userland_proxy);
+            let direct = settings.flag("allow-direct-routing");
+            facts.direct_routing = direct.unwrap_or(facts.direct_routing);
+        }
         let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
         Ok(Standing { scene, places })
     }
@@ -209,11 +216,65 @@ async fn places(
     Ok(places)
 }
 
-/// Whether the engine was started with its proxy; none where its command line cannot be read. Settings in `daemon.json`
-/// are not looked at.
-fn has_proxy(process: Option<i32>) -> Option<bool> {
-    let line = std::fs::read(format!("/proc/{}/cmdline", process?)).ok()?;
-    let mut words = line.split(|byte| *byte == 0);
-    let off: &[u8] = b"--userland-proxy=false";
-    words.any(|word| word == off).then_some(false)
+/// How an engine on this machine was started: its command line, and the settings file that it names.
+struct Settings {
+    words: Vec<String>,
+    file: Value,
+}
+
+impl Settings {
+    /// None where the command line cannot be read.
+    fn of(process: i32) -> Option<Settings> {
+        let line = std::fs::read(format!("/proc/{process}/cmdline")).ok()?;
+        let words: Vec<String> = line
+            .split(|byte| *byte == 0)
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect();
+        let mut pairs = words.iter().zip(words.iter().skip(1));
+        let named = words
+            .iter()
+            .find_map(|word| word.strip_prefix("--config-file="))
+            .or_else(|| {
+                let pair = pairs.find(|(word, _)| *word == "--config-file")?;
+                Some(pair.1.as_str())
+            });
+        let path = named.unwrap_or("/etc/docker/daemon.json");
+        let path = format!("/proc/{process}/root/{}", path.trim_start_matches('/'));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let file = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Some(Settings { words, file })
+    }
+
+    /// A setting that is on or off; none where nobody said anything.
+    fn flag(&self, name: &str) -> Option<bool> {
+        let said = self.words.iter().find_map(|word| {
+            let rest = word.strip_prefix("--")?.strip_prefix(name)?;
+            match rest {
+                "" | "=true" | "=1" => Some(true),
+                "=false" | "=0" => Some(false),
+                _ => None,
+            }
+        });
+        said.or_else(|| self.file.get(name)?.as_bool())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Settings;
+
+    #[test]
+    fn a_setting_of_the_command_line_or_of_the_file() {
+        let settings = Settings {
+            words: ["dockerd", "--userland-proxy=false", "--debug"]
+                .map(str::to_owned)
+                .to_vec(),
+            file: json!({"allow-direct-routing": true}),
+        };
+        assert_eq!(settings.flag("userland-proxy"), Some(false));
+        assert_eq!(settings.flag("allow-direct-routing"), Some(true));
+        assert_eq!(settings.flag("ip6tables"), None);
+    }
 }

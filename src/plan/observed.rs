@@ -67,6 +67,9 @@ pub struct EngineFacts {
     /// The pools that it takes subnets from, and their prefix length, where its settings name any.
     #[serde(default)]
     pub address_pools: Vec<(IpNet, u8)>,
+    /// What it writes its firewall rules in, in its own word (`nftables`, `iptables`); engines before 29 do not tell.
+    #[serde(default)]
+    pub firewall: Option<String>,
 }
 
 impl EngineFacts {

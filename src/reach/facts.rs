@@ -170,6 +170,10 @@ impl Facts {
         facts.observed = true;
         facts.rootless = observed.engine.rootless;
         facts.swarm = Some(observed.engine.swarm != SwarmState::Inactive);
+        let firewall = observed.engine.firewall.as_deref();
+        if firewall.is_some_and(|word| word.starts_with("nftables")) {
+            facts.backend = Backend::Nftables;
+        }
         if let Some(host) = &observed.host {
             facts.arp_ignore = host.arp_ignore;
             facts.user_rules = host.user_rules.is_some_and(|rules| rules > 0);
@@ -214,7 +218,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, version};
+    use super::{Backend, Facts, version};
     use crate::plan::observed::{HostFacts, Observed};
 
     #[test]
@@ -238,6 +242,15 @@ mod tests {
         assert!(with(Some(1)));
         assert!(!with(Some(0)));
         assert!(!with(None));
+    }
+
+    #[test]
+    fn the_firewall_is_the_one_that_the_engine_tells() {
+        let mut observed = Observed::default();
+        observed.engine.version = "29.0.1".to_owned();
+        assert_eq!(Facts::of(&observed).backend, Backend::Iptables);
+        observed.engine.firewall = Some("nftables".to_owned());
+        assert_eq!(Facts::of(&observed).backend, Backend::Nftables);
     }
 
     #[test]

@@ -157,6 +157,7 @@ pub fn facts(
                 Some((pool.base.as_ref()?.parse().ok()?, size))
             })
             .collect(),
+        firewall: info.firewall_backend.and_then(|firewall| firewall.driver),
         kernel,
         operating_system,
     }
