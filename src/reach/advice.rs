@@ -162,8 +162,9 @@ fn attempt(change: &Change, stack: &Stack, tried: &mut usize) -> Option<Stack> {
     if *tried >= MOST_TRIES {
         return None;
     }
+    let changed = change.applied(stack)?;
     *tried += 1;
-    change.applied(stack)
+    Some(changed)
 }
 
 fn does_it(case: &Case, stack: &Stack, changes: &[&Change], opens: bool) -> bool {
@@ -307,7 +308,13 @@ fn meetings(from: &Party, to: &Party) -> Vec<Change> {
                 .networks
                 .iter()
                 .filter(|key| !joins.networks.contains(key));
-            changes.extend(missing.map(|key| Change::Join(service.clone(), key.clone())));
+            changes.extend(missing.flat_map(|key| {
+                // One of the two can be made, by what the service has now.
+                [
+                    Change::Join(service.clone(), key.clone()),
+                    Change::JoinInstead(service.clone(), key.clone()),
+                ]
+            }));
         }
     }
     changes
@@ -361,6 +368,12 @@ fn against(
             let mut changes: Vec<Change> = gateways(stack, from);
             changes.extend(gateways(stack, to));
             changes.extend(publish(case, stack, to));
+            // On an internal network a published port is not open: it takes both.
+            let sealed = |key: &&NetworkName| {
+                (stack.networks.get(*key)).is_some_and(|network| network.internal)
+            };
+            let sealed = to.networks.iter().filter(sealed);
+            changes.extend(sealed.cloned().map(Change::Unseal));
             changes
         }
         // A network in common, or nothing that the file could say.

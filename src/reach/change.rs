@@ -22,6 +22,8 @@ const INHIBIT: &str = "com.docker.network.bridge.inhibit_ipv4";
 pub enum Change {
     /// The service joins a network.
     Join(ServiceName, NetworkName),
+    /// The same for a service that has a `network_mode` instead of networks.
+    JoinInstead(ServiceName, NetworkName),
     Leave(ServiceName, NetworkName),
     /// `internal` off or on.
     Unseal(NetworkName),
@@ -54,6 +56,10 @@ impl fmt::Display for Change {
             Change::Join(service, network) => {
                 write!(f, "put service `{service}` on network `{network}` too")
             }
+            Change::JoinInstead(service, network) => write!(
+                f,
+                "put service `{service}` on network `{network}` instead of its `network_mode`"
+            ),
             Change::Leave(service, network) => {
                 write!(f, "take service `{service}` off network `{network}`")
             }
@@ -124,6 +130,10 @@ impl Change {
             |key: &ServiceName, body: String| Some(format!("services: {{{key}: {{{body}}}}}"));
         match self {
             Change::Join(name, key) => service(name, format!("networks: {{{key}: {{}}}}")),
+            Change::JoinInstead(name, key) => service(
+                name,
+                format!("network_mode: !reset null, networks: {{{key}: {{}}}}"),
+            ),
             Change::Leave(..) => None,
             Change::Unseal(key) => network(key, "internal: false"),
             Change::Seal(key) => network(key, "internal: true"),
@@ -167,16 +177,26 @@ impl Change {
                 if !stack.networks.contains_key(network) {
                     return None;
                 }
+                let Connection::Networks(networks) =
+                    &mut stack.services.get_mut(service)?.connection
+                else {
+                    return None;
+                };
+                networks.entry(network.clone()).or_default();
+            }
+            Change::JoinInstead(service, network) => {
+                if !stack.networks.contains_key(network) {
+                    return None;
+                }
                 let connection = &mut stack.services.get_mut(service)?.connection;
                 match connection {
-                    Connection::Networks(networks) => {
-                        networks.entry(network.clone()).or_default();
-                    }
                     Connection::None | Connection::DefaultBridge => {
                         let one = [(network.clone(), Attachment::default())];
                         *connection = Connection::Networks(one.into_iter().collect());
                     }
-                    Connection::Host | Connection::Service(_) => return None,
+                    Connection::Networks(_) | Connection::Host | Connection::Service(_) => {
+                        return None;
+                    }
                     Connection::Container(_) | Connection::Named(_) => return None,
                 }
             }

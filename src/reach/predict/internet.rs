@@ -24,7 +24,12 @@ pub fn comes_in(
         return Err(host::private(&question.meant, address));
     }
     // Whatever address the host has out there, a router hands it what is for one of the host's own.
-    trace::there_and_back(scene, outside, None, address, question, path)?;
+    let family = match address {
+        IpAddr::V4(_) => trace::Family::V4,
+        IpAddr::V6(_) => trace::Family::V6,
+    };
+    let source = Some(trace::beyond(scene, family));
+    trace::there_and_back(scene, outside, source, address, question, path)?;
     Err(host::let_in(question.ask))
 }
 

@@ -55,11 +55,9 @@ pub fn there_and_back(
 
 /// From a namespace to whatever is beyond all of this.
 pub fn out(scene: &Scene, start: NodeId, path: &mut Path) -> Result<(), Obstacle> {
-    // TEST-NET-1 (RFC 5737) stands for it: nobody has such an address, and nothing is sent.
-    let somewhere = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     let packet = Packet {
         source: None,
-        destination: somewhere,
+        destination: beyond(scene, Family::V4),
         port: None,
         rewrites: Vec::new(),
         translated: false,
@@ -71,6 +69,29 @@ pub fn out(scene: &Scene, start: NodeId, path: &mut Path) -> Result<(), Obstacle
         meant: String::new(),
     };
     there(scene, start, packet, &question, path).map(|_| ())
+}
+
+/// Which kind of address is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// An address that stands for the world outside: of those that documents may use (RFC 5737, RFC 3849) the first that no
+/// network of the stack has. Nothing is sent there.
+pub fn beyond(scene: &Scene, family: Family) -> IpAddr {
+    const V4: [[u8; 4]; 3] = [[192, 0, 2, 1], [198, 51, 100, 1], [203, 0, 113, 1]];
+    if family == Family::V6 {
+        return IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1_u16]);
+    }
+    let taken = |address: &IpAddr| {
+        let mut subnets = scene.networks.values().flat_map(|network| &network.subnets);
+        subnets.any(|subnet| subnet.contains(address))
+    };
+    let mut free = V4.map(IpAddr::from).into_iter();
+    free.find(|address| !taken(address))
+        .unwrap_or(IpAddr::from([192, 0, 2, 1]))
 }
 
 /// Until the packet is at home, or the proxy took it (none). The port is that of the end.
@@ -107,7 +128,7 @@ fn there(
             return Ok(Some((arrival, packet.port)));
         }
         let node = &scene.nodes[at];
-        if node.kind == NodeKind::Outside {
+        if node.kind == NodeKind::Outside && came.is_some() {
             return Err(host::outside("whether the world outside answers"));
         }
         if came.is_some() && !node.forwards {

@@ -83,7 +83,10 @@ fn the_least_change_is_told_with_how_it_is_written() {
         what would open it: publish tcp port 80 of service `web` without an address, which is at all of the host's
           tried on a copy: 4 cells open and none close in all
         home.laptop to db tcp/5432
-        nothing
+        what would open it: publish tcp port 5432 of service `db` as port 5432 of the host, and ask the host, and remove `internal: true` from network `back`
+            services: {db: {ports: ["5432:5432/tcp"]}}
+            networks: {back: {internal: false}}
+          tried on a copy: 8 cells open and none close in all
         host to web tcp/80
         nothing
     "#]].assert_eq(&text);

@@ -5,4 +5,6 @@ mod bridges;
 mod build;
 mod many;
 mod names;
+mod remedy;
+mod rules;
 mod wires;
