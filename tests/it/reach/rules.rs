@@ -18,7 +18,7 @@ const BRIDGES: &str = "
 x-lab: &lab {image: lab, expose: ['80']}
 services:
   web: {image: lab, expose: ['80', 53/udp], networks: {front: {ipv4_address: 10.10.0.9}}, ports: ['8000:80', '8053:53/udp'], extra_hosts: ['gw:host-gateway']}
-  app: {<<: *lab, networks: [front, back], links: ['db:store'], ports: ['8006:80']}
+  app: {<<: *lab, hostname: me, networks: [front, back], links: ['db:store'], ports: ['8006:80']}
   twin: {<<: *lab, networks: [front], scale: 2}
   db: {<<: *lab, networks: {back: {ipv4_address: 10.20.0.9}}, ports: ['127.0.0.1:8001:80']}
   one: {<<: *lab, networks: [back], ports: ['10.20.0.1:8002:80']}
@@ -187,6 +187,7 @@ fn every_rule_speaks_where_it_should() {
             ("N9", new(), "hosted =web name"),
             ("N10", new(), "naked =web name"),
             ("N13", new(), "web =gw name"),
+            ("N15", new(), "app =me name"),
             ("B1", new(), "web app icmp"),
             ("B2", new(), "web 10.20.0.9 tcp/80"),
             ("B2-v6", old(), "s1 fd00:2::9 tcp/80"),
