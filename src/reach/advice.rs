@@ -19,7 +19,8 @@ use crate::reach::delta::delta;
 use crate::reach::facts::Facts;
 use crate::reach::predict::{Cell, predict};
 use crate::reach::question::Ask;
-use crate::reach::scene::build::{Moment, scene};
+use crate::reach::scene::build::scene;
+use crate::reach::scene::draft::Moment;
 use crate::reach::scene::{HOST, Scene};
 use crate::reach::verdict::{Code, Verdict};
 

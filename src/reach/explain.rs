@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use crate::reach::advice::Advice;
+use crate::reach::card::Card;
 use crate::reach::predict::Cell;
 use crate::reach::question::{Ask, Target};
-use crate::reach::rules::Card;
 use crate::reach::scene::shown;
 use crate::reach::verdict::{Confidence, Failure, Hop, Prediction, Translation, Verdict};
 

@@ -4,6 +4,7 @@
 //! ([`compare`]).
 
 pub mod advice;
+pub mod card;
 pub mod change;
 pub mod check;
 pub mod compare;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reach::rules::Card;
+use crate::reach::card::Card;
 
 /// What the one who asks sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,7 +77,7 @@ pub fn predict(scene: &Scene, question: &Question) -> Prediction {
 #[derive(Debug, Clone)]
 pub struct Path {
     pub hops: Vec<Hop>,
-    pub cards: Vec<&'static crate::reach::rules::Card>,
+    pub cards: Vec<&'static crate::reach::card::Card>,
     pub confidence: Confidence,
 }
 
@@ -93,14 +93,14 @@ impl Default for Path {
 
 impl Path {
     /// Notes a rule that applied.
-    pub fn card(&mut self, card: &'static crate::reach::rules::Card) {
+    pub fn card(&mut self, card: &'static crate::reach::card::Card) {
         if !self.cards.contains(&card) {
             self.cards.push(card);
         }
     }
 
     /// Notes a rule that may have applied.
-    pub fn cards_of(&mut self, card: Option<&'static crate::reach::rules::Card>) {
+    pub fn cards_of(&mut self, card: Option<&'static crate::reach::card::Card>) {
         if let Some(card) = card {
             self.card(card);
         }

@@ -191,7 +191,7 @@ fn l3_past_a_route(
     from: End,
     to: End,
     child: Endpoint,
-) -> Option<&'static crate::reach::rules::Card> {
+) -> Option<&'static crate::reach::card::Card> {
     let l3 = matches!(to.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
     if !l3 || from.role != Role::Station {
         return None;

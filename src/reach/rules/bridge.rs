@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::reach::card::Card;
 use crate::reach::facts::{Facts, ForwardPolicy};
-use crate::reach::rules::Card;
 use crate::reach::scene::{BridgeTraits, GatewayMode};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 

@@ -2,8 +2,8 @@
 //! that is refused never stands, so no packet meets those rules: the reader or the planner tells them, and the card says
 //! why.
 
+use crate::reach::card::Card;
 use crate::reach::facts::{Backend, Facts};
-use crate::reach::rules::Card;
 use crate::reach::verdict::{Code, Obstacle, Stage};
 
 pub const V2: Card = Card {

@@ -1,6 +1,6 @@
 //! Rules of containers on several networks: which one is the way out, and what follows from it.
 
-use crate::reach::rules::Card;
+use crate::reach::card::Card;
 use crate::reach::scene::{NodeKind, Role, Route, Scene};
 
 pub const G1: Card = Card {

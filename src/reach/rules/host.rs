@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::reach::card::Card;
 use crate::reach::question::Ask;
-use crate::reach::rules::Card;
 use crate::reach::scene::shown;
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 

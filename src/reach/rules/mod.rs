@@ -11,18 +11,7 @@ pub mod overlay;
 pub mod publish;
 pub mod wire;
 
-/// A rule for people.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Card {
-    /// Such as `B2`.
-    pub id: &'static str,
-    /// A short sentence without a full stop.
-    pub title: &'static str,
-    /// What happens and why.
-    pub text: &'static str,
-    /// What says so.
-    pub source: &'static str,
-}
+use crate::reach::card::Card;
 
 /// All cards, in the order of the documentation.
 pub fn cards() -> impl Iterator<Item = &'static Card> {

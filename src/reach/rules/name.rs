@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::reach::card::Card;
 use crate::reach::facts::{OwnServer, Upstream};
-use crate::reach::rules::Card;
 use crate::reach::rules::overlay::{O4, O5};
 use crate::reach::scene::{Endpoint, NodeId, Resolver, Role, Scene, Tenant};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};

@@ -1,6 +1,6 @@
 //! Rules of overlay and plugin networks.
 
-use crate::reach::rules::Card;
+use crate::reach::card::Card;
 use crate::reach::scene::{NetworkFact, Role};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 

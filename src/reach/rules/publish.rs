@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use crate::model::port::Protocol;
+use crate::reach::card::Card;
 use crate::reach::facts::Facts;
-use crate::reach::rules::Card;
 use crate::reach::scene::{BridgeTraits, HOST, Publication, Scene, SegmentId, WhyUnpublished};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 

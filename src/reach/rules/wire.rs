@@ -3,7 +3,7 @@
 
 use crate::model::lan::SwitchPromiscuous;
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
-use crate::reach::rules::Card;
+use crate::reach::card::Card;
 use crate::reach::scene::{Role, WireTraits};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 

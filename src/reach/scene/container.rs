@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::model::port::PublishedPort;
 use crate::plan::observed::FoundContainer;
 use crate::plan::spec::{AttachmentSpec, ContainerNetwork, ContainerSpec, PoolSpec};
-use crate::reach::scene::build::{Draft, Moment};
+use crate::reach::scene::draft::{Draft, Moment};
 use crate::reach::scene::network::{DEFAULT_BRIDGE, GATEWAY_BRIDGE};
 use crate::reach::scene::{
     Endpoint, GatewayMode, HOST, Link, NetworkFact, NodeId, NodeKind, Publication, Resolver, Role,

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::plan::spec::{DoorSpec, RouteSpec, ShimKind, ShimSpec, Spec};
 use crate::reach::question::Viewpoint;
-use crate::reach::scene::build::Draft;
+use crate::reach::scene::draft::Draft;
 use crate::reach::scene::network::wire;
 use crate::reach::scene::{
     HOST, Link, NodeId, NodeKind, Resolver, Role, Route, SegmentId, SegmentKind, WireTraits,

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod build;
 pub mod container;
+pub mod draft;
 pub mod host;
 pub mod network;
 

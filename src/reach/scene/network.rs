@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::model::network::{Driver, IpvlanFlag, IpvlanMode, MacvlanMode, Network};
 use crate::plan::spec::{NetworkSpec, PoolSpec, Spec};
 use crate::reach::scene::address::{Allocator, placeholder4, placeholder6};
-use crate::reach::scene::build::Draft;
+use crate::reach::scene::draft::Draft;
 use crate::reach::scene::{
     BridgeTraits, GatewayMode, HOST, Link, NetworkFact, NodeKind, Resolver, Role, Route, SegmentId,
     SegmentKind, WireTraits,

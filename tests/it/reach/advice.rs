@@ -15,7 +15,8 @@ use stack::reach::facts::Facts;
 use stack::reach::predict;
 use stack::reach::question::Ask;
 use stack::reach::scene::Scene;
-use stack::reach::scene::build::{Moment, scene_of};
+use stack::reach::scene::build::scene_of;
+use stack::reach::scene::draft::Moment;
 use stack::reach::verdict::Verdict;
 
 use crate::reach::build::{new, on, read, seen, stack};

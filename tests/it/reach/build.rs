@@ -21,7 +21,8 @@ use stack::reach::facts::Facts;
 use stack::reach::predict;
 use stack::reach::question::{Ask, Question, Target, Viewpoint};
 use stack::reach::scene::Scene;
-use stack::reach::scene::build::{Moment, scene};
+use stack::reach::scene::build::scene;
+use stack::reach::scene::draft::Moment;
 use stack::reach::verdict::Prediction;
 
 pub fn service(name: &str) -> Service {
