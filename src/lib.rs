@@ -20,6 +20,7 @@
 //! | [`world`] | the outside behind three verbs; bollard lives in `world::engine`, netlink in `world::host` alone | decide what should be |
 //! | [`doctor`] | rules over facts: what will bite | gather facts itself |
 //! | [`apply`] | walks a plan: ready queue, bounds, journal, rollback, events | know Docker or netlink |
+//! | [`reach`] | who reaches whom and why not: predicted from a scene, asked for real in [`reach::probe`] | change anything, print |
 //! | [`agent`] | keeps the host's side as the last `up` wanted it: what news concerns whom, the loop | gather news, print |
 //! | [`draw`] | pictures: one scene, from the file or from what was observed, written in each format | read, ask, print |
 //! | [`cli`] | one file a command; the only place that prints, and that chooses a world | be imported |
@@ -47,6 +48,9 @@
 //!   engine tells, so that a new alias or network is wired live and the process never notices.
 //! * What nobody wants any more is parked first and discarded as a farewell, like a container that is replaced: a failed
 //!   `up --scale web=1` brings the others back.
+//! * What a project wants of its host is kept in a record of its own ([`apply::wanted`]), because links are gone with
+//!   their marks after a reboot; `up` writes it before it acts, `down` takes it away first, and the agent, `orphans` and
+//!   the unit before the engine read it.
 
 pub mod agent;
 pub mod apply;
