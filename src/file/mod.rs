@@ -53,6 +53,7 @@ use crate::file::load::{Input, Loader};
 use crate::file::request::{Check, EnvFiles, Form, Request, Resources, Text};
 use crate::file::shape::Variables;
 use crate::file::tree::{Node, Path, Value};
+use crate::model::name::{NameError, ProjectName};
 use crate::model::stack::Stack;
 use crate::source::{SourceId, Sources};
 
@@ -104,6 +105,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         default_env_file(&mut loader, &directory, &mut environment);
     }
     let project = project_name(&mut loader, request, &inputs, &directory, &environment);
+    let project = no_longer_than_allowed(&mut loader, project);
     environment.set("COMPOSE_PROJECT_NAME", &project);
 
     let chain = inputs
@@ -355,6 +357,18 @@ fn project_directory(request: &Request, inputs: &[Opened]) -> PathBuf {
     first
         .and_then(|path| path.parent())
         .map_or_else(|| request.here.clone(), FilePath::to_owned)
+}
+
+/// The name, told and cut where it is too long: what else is wrong is to be found all the same.
+fn no_longer_than_allowed(loader: &mut Loader, name: String) -> String {
+    let Err(error @ NameError::Long { most, .. }) = name.parse::<ProjectName>() else {
+        return name;
+    };
+    loader.told.push(
+        Diagnostic::error("bad-project-name", error.to_string())
+            .hint("give a shorter one with -p NAME, or `name:` at the top of the file"),
+    );
+    name.chars().take(most).collect()
 }
 
 /// The project's name: `-p`, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder. Empty where it is wrong.

@@ -4,7 +4,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::bed::Bed;
@@ -144,20 +147,28 @@ fn killed_anywhere(bed: &Bed) -> Result<Outcome, Failure> {
 
 fn two_at_once(bed: &Bed) -> Result<Outcome, Failure> {
     let folder = Folder::of(bed, &changing(1))?;
-    let mut both = [(), ()]
-        .map(|()| bed.spawn_stack(&folder.path, "--progress plain up --detach"))
+    let spawned = || -> Result<(Child, BufReader<ChildStderr>), Failure> {
+        let mut child = bed.spawn_stack(&folder.path, "--progress plain up --detach")?;
+        let pipe = child.stderr.take().ok_or("no standard error")?;
+        Ok((child, BufReader::new(pipe)))
+    };
+    // The first is held in the middle until the second has said that it waits.
+    let mut told = [String::new(), String::new()];
+    let mut first = spawned()?;
+    first.1.read_line(&mut told[0])?;
+    let pid = Pid::from_raw(i32::try_from(first.0.id())?);
+    kill(pid, Signal::SIGSTOP)?;
+    let mut second = spawned()?;
+    second.1.read_line(&mut told[1])?;
+    kill(pid, Signal::SIGCONT)?;
+    let told: Vec<(Option<i32>, String)> = [first, second]
         .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut told = Vec::new();
-    for child in &mut both {
-        let mut text = String::new();
-        child
-            .stderr
-            .take()
-            .ok_or("no standard error")?
-            .read_to_string(&mut text)?;
-        told.push((child.wait()?.code(), text));
-    }
+        .zip(told)
+        .map(|((mut child, mut pipe), mut text)| {
+            pipe.read_to_string(&mut text)?;
+            Ok((child.wait()?.code(), text))
+        })
+        .collect::<Result<_, Failure>>()?;
     let names =
         bed.docker("ps --format {{.Names}} --filter label=com.docker.compose.project=changing")?;
     folder.stack("down")?;

@@ -7,6 +7,7 @@ use crate::file::merge::first_line;
 use crate::file::shape::Shaper;
 use crate::file::tree::{Entry, Mapping, Mark, Node, Path, Value};
 use crate::file::value;
+use crate::model::name::{LanName, NameError, NetworkName, ServiceName, VolumeName};
 use crate::source::Span;
 
 /// Which names a mapping's keys may be.
@@ -14,6 +15,17 @@ use crate::source::Span;
 pub enum Names {
     Plain,
     Free,
+}
+
+/// What is wrong with a name in this place.
+fn as_name(key: &str, path: &Path) -> Result<(), NameError> {
+    match path.to_string().split('.').next() {
+        Some("services") => key.parse::<ServiceName>().map(drop),
+        Some("networks") => key.parse::<NetworkName>().map(drop),
+        Some("volumes") => key.parse::<VolumeName>().map(drop),
+        Some("lans" | "x-lans") => key.parse::<LanName>().map(drop),
+        Some(_) | None => Ok(()),
+    }
 }
 
 impl Shaper<'_> {
@@ -37,6 +49,17 @@ impl Shaper<'_> {
                             format!("additional properties '{key}' not allowed"),
                         )
                         .hint("only letters, digits, `.`, `_` and `-` are allowed"),
+                    path,
+                );
+                continue;
+            }
+            if names == Names::Plain
+                && let Err(error @ NameError::Long { .. }) = as_name(&key, path)
+            {
+                self.tell(
+                    Diagnostic::error("bad-name", error.to_string())
+                        .label(key_span, "too long")
+                        .hint("give it a shorter name"),
                     path,
                 );
                 continue;

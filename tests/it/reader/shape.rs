@@ -434,3 +434,27 @@ fn a_file_of_another_encoding_is_read_or_told() {
     assert!(told.starts_with("error[not-utf8]"), "{told}");
     assert!(told.contains("hint: save it as UTF-8"), "{told}");
 }
+
+#[test]
+fn a_name_that_is_too_long_is_told_and_hides_nothing() {
+    let long = "a".repeat(256);
+    let wide = "l".repeat(64);
+    let text = format!(
+        "services:\n  {long}: {{image: x}}\n  b: {{image: x, prots: []}}\nnetworks: {{{long}: {{}}}}\nvolumes: {{{long}: {{}}}}\nlans: {{{wide}: {{parent: lab0}}}}\n"
+    );
+    let memory = Memory::of([("/lab/stack.yaml", text.as_str())]);
+    let mut request = Request::new("/lab");
+    request.project_name = Some("p".repeat(129));
+    let reading = stack::file::read(&request, &memory);
+    let told: Vec<(&str, bool)> = reading
+        .diagnostics
+        .iter()
+        .map(|one| (one.code, one.message.contains("is too long for a")))
+        .collect();
+    for wanted in [("bad-project-name", true), ("unknown-key", false)] {
+        assert!(told.contains(&wanted), "{told:?}");
+    }
+    let names = told.iter().filter(|one| **one == ("bad-name", true));
+    assert_eq!(names.count(), 4, "{told:?}");
+    assert!(reading.stack.is_none());
+}
