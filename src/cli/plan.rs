@@ -57,7 +57,7 @@ pub struct PlanArgs {
     /// Plan for a machine that has nothing yet, without asking an engine
     #[arg(long, conflicts_with = "down")]
     pub offline: bool,
-    /// Do not say which ways the change opens or closes
+    /// Do not say which ways the change opens or closes (which is said of 100 containers at most)
     #[arg(long, conflicts_with = "down")]
     pub no_reach: bool,
     /// Output format
@@ -87,7 +87,14 @@ pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
         )?;
         let (plan, intent) = of_up(context, &arguments, &opened).await?;
         let place = |id: &ResourceId| opened.place(id);
-        let wanted = !arguments.no_reach && !plan.is_empty();
+        let containers: usize = intent.desired.containers.values().map(Vec::len).sum();
+        let asked = !arguments.no_reach && !plan.is_empty();
+        if asked && containers > REACHED {
+            context.tell(&format!(
+                " reach is left out for {containers} containers: `stack reach --from SERVICE` tells of one"
+            ));
+        }
+        let wanted = asked && containers <= REACHED;
         let delta = wanted.then(|| foreseen(&opened, &intent, &plan));
         let text = shown(&plan, delta.as_ref(), arguments.format, "up", &place);
         (plan, text)
@@ -139,6 +146,10 @@ async fn of_up(
     join(&mut plan, intent.plan(opened)?);
     Ok((plan, intent))
 }
+
+/// Of so many containers at most it is said which ways a change opens: every one may ask every other, so it takes half a
+/// second for 100 and twenty for 1,000.
+const REACHED: usize = 100;
 
 /// Which ways open and close: what stands held against what is wanted, on the same facts. What the plan leaves alone
 /// (a part of the stack, containers that are not replaced) stays as it stands.

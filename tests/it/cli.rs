@@ -285,6 +285,20 @@ fn a_bad_project_name_is_refused() {
 }
 
 #[test]
+fn a_plan_of_very_many_containers_leaves_reach_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "services: {web: {image: x, deploy: {replicas: 101}}}\n";
+    std::fs::write(folder.path().join("stack.yaml"), file).unwrap();
+    let (code, output, error) = run(folder.path(), &["-p", "lab", "plan", "--offline"]);
+    assert_eq!(code, 2);
+    assert!(!output.contains("reach:"), "{output}");
+    assert_eq!(
+        error,
+        " reach is left out for 101 containers: `stack reach --from SERVICE` tells of one\n"
+    );
+}
+
+#[test]
 fn a_plan_for_an_empty_machine_needs_no_engine() {
     check(
         &["plan", "--offline"],
