@@ -56,8 +56,9 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-if [ "${STACK_QUICKSTART_ENGINE:-}" != private ] && docker version --format 'the one that runs: {{.Server.Version}}' 2>/dev/null; then
-    :
+running=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || running=
+if [ "${STACK_QUICKSTART_ENGINE:-}" != private ] && [ -n "$running" ]; then
+    echo "the one that runs: $running"
 else
     echo "none runs that this may use: a private one, in namespaces of its own, for as long as this takes"
     variables=$("$stack" engine start $engine) || fail "the private engine does not start"
