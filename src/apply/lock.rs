@@ -138,13 +138,7 @@ impl Lock {
 /// Whether somebody holds the lock at this path. The file is only read, so that one who watches its folder does not
 /// take the look for a release.
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    matches!(
-        Flock::lock(file, FlockArg::LockSharedNonblock),
-        Err((_, Errno::EWOULDBLOCK))
-    )
+    holder(path).is_ok_and(|holder| holder.is_some())
 }
 
 /// Who holds the lock at this path now; none where nobody does. A holder that has just come is told without its name.
