@@ -219,6 +219,12 @@ fn address(bed: &Bed, container: &str) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
+/// Services that keep an `up` going: one waits for the other, whose health is first asked in an hour.
+const WAITING: &str =
+    "  slow: {image: stack-lab, network_mode: none, healthcheck: {test: 'true', interval: 1h}}
+  late: {image: stack-lab, network_mode: none, depends_on: {slow: {condition: service_healthy}}}
+";
+
 fn second_change(bed: &Bed) -> Result<Outcome, Failure> {
     for at in [
         "Endpoint changing-fixed-1/changing_net Disconnected",
@@ -230,7 +236,9 @@ fn second_change(bed: &Bed) -> Result<Outcome, Failure> {
         folder.replace("10.91.1.", "10.91.2.")?;
         folder.stack("up --detach")?;
         folder.replace("10.91.2.", "10.91.3.")?;
+        folder.replace("services:\n", &format!("services:\n{WAITING}"))?;
         folder.killed("up --detach", At::Told(at))?;
+        folder.replace(WAITING, "")?;
         // A command that changes nothing by itself takes it back.
         let said = folder.stack("start");
         let seen = address(bed, "changing-fixed-1");
