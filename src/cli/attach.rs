@@ -20,7 +20,7 @@ use crate::cli::logs::relay_since;
 use crate::cli::made::Made;
 use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
-use crate::plan::diff::lifecycle::{Act, Followers, lifecycle};
+use crate::plan::diff::lifecycle::{Act, lifecycle};
 use crate::world::engine::Engine;
 use crate::world::engine::talk::list::Listed;
 
@@ -287,15 +287,8 @@ async fn code_of(engine: &Engine, made: &Made, service: &str) -> Result<i64, Fai
 async fn stop(session: &Session<'_>, made: &Made, wish: &Wish<'_>) -> Result<(), Failure> {
     let observed = session.observe(Vec::new()).await?;
     let project = &made.opened.stack.project;
-    let plan = lifecycle(
-        project,
-        &observed,
-        Act::Stop,
-        None,
-        Followers::Left,
-        wish.timeout,
-    )
-    .map_err(Failure::said)?;
+    let plan =
+        lifecycle(project, &observed, Act::Stop, None, wish.timeout).map_err(Failure::said)?;
     if plan.is_empty() {
         return Ok(());
     }

@@ -95,94 +95,51 @@ pub struct RmArgs {
 
 /// Starts what is there and stopped.
 pub async fn start(context: &Context, arguments: StartArgs) -> Outcome {
+    let services = &arguments.services;
     let target = context.target()?;
-    let exit = change(
-        context,
-        &target,
-        "start",
-        Act::Start,
-        &arguments.services,
-        Followers::Left,
-        None,
-    )
-    .await?;
+    let exit = change(context, &target, Act::Start, services, None).await?;
     if arguments.wait {
         let engine = context.engine().await?;
-        let containers = of_services(&engine, &target, &arguments.services, Which::All).await?;
-        ready::wait_for(
-            context,
-            &engine,
-            &target,
-            &containers,
-            arguments.wait_timeout,
-        )
-        .await?;
+        let containers = of_services(&engine, &target, services, Which::All).await?;
+        let limit = arguments.wait_timeout;
+        ready::wait_for(context, &engine, &target, &containers, limit).await?;
     }
     Ok(exit)
 }
 
 /// Stops what runs.
 pub async fn stop(context: &Context, arguments: StopArgs) -> Outcome {
-    let target = context.target()?;
-    change(
-        context,
-        &target,
-        "stop",
-        Act::Stop,
-        &arguments.services,
-        Followers::Left,
-        arguments.timeout,
-    )
-    .await
+    let (services, timeout) = (&arguments.services, arguments.timeout);
+    change(context, &context.target()?, Act::Stop, services, timeout).await
 }
 
 /// Stops and starts.
 pub async fn restart(context: &Context, arguments: RestartArgs) -> Outcome {
-    let target = context.target()?;
-    change(
-        context,
-        &target,
-        "restart",
-        Act::Restart,
-        &arguments.services,
-        if arguments.no_deps {
-            Followers::Left
-        } else {
-            Followers::Restarted
-        },
-        arguments.timeout,
-    )
-    .await
+    let (services, timeout) = (&arguments.services, arguments.timeout);
+    let act = Act::Restart(if arguments.no_deps {
+        Followers::Left
+    } else {
+        Followers::Restarted
+    });
+    change(context, &context.target()?, act, services, timeout).await
 }
 
 async fn change(
     context: &Context,
     target: &Target,
-    command: &'static str,
     act: Act,
     services: &[String],
-    followers: Followers,
     timeout: Option<u32>,
 ) -> Outcome {
-    let session = Session::open(context, &target.project, command).await?;
-    let listed = session
-        .live
-        .engine()
-        .list(Some(&target.project), true)
-        .await?;
+    let session = Session::open(context, &target.project, act.word()).await?;
+    let engine = session.live.engine();
+    let listed = engine.list(Some(&target.project), true).await?;
     known(target, &listed, services)?;
     let observed = session.observe(Vec::new()).await?;
     let only: Option<BTreeSet<String>> =
         (!services.is_empty()).then(|| services.iter().cloned().collect());
-    let plan = lifecycle(
-        &target.project,
-        &observed,
-        act,
-        only.as_ref(),
-        followers,
-        timeout,
-    )
-    .map_err(Failure::said)?;
+    let plan = lifecycle(&target.project, &observed, act, only.as_ref(), timeout)
+        .map_err(Failure::said)?;
     if plan.is_empty() {
         let nothing = match act {
             Act::Start if listed.is_empty() => {
@@ -193,14 +150,13 @@ async fn change(
             }
             Act::Start => "everything runs: nothing to do",
             Act::Stop => "nothing runs: nothing to do",
-            Act::Restart => "there is no container: nothing to do",
+            Act::Restart(_) => "there is no container: nothing to do",
         };
         context.tell(&format!(" {}: {nothing}", target.project));
         return Ok(Exit::Done);
     }
-    let report = session
-        .carry_out(&plan, &observed, &Manner::plain(OnFailure::GoOn))
-        .await?;
+    let manner = Manner::plain(OnFailure::GoOn);
+    let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)
 }
 
@@ -269,19 +225,24 @@ async fn errand(
         ));
         return Ok(Exit::Done);
     }
-    let all = containers
+    all(context, &engine, &containers, &words, &act).await
+}
+
+/// Does it to all of them at once; each failure is told where it happens.
+async fn all(
+    context: &Context,
+    engine: &Engine,
+    containers: &[Listed],
+    words: &Errand,
+    act: &impl AsyncFn(&Engine, &str) -> Result<(), WorldError>,
+) -> Outcome {
+    let each = containers
         .iter()
-        .map(|container| one(context, &engine, container, &words, &act));
-    let failures = join_all(all)
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .count();
-    if failures > 0 {
-        Err(Failure::Told(Exit::Refused))
-    } else {
-        Ok(Exit::Done)
+        .map(|container| one(context, engine, container, words, act));
+    if join_all(each).await.iter().any(Result::is_err) {
+        return Err(Failure::Told(Exit::Refused));
     }
+    Ok(Exit::Done)
 }
 
 async fn one(
@@ -313,16 +274,7 @@ async fn one(
 pub async fn rm(context: &Context, arguments: RmArgs) -> Outcome {
     let target = context.target()?;
     if arguments.stop {
-        change(
-            context,
-            &target,
-            "stop",
-            Act::Stop,
-            &arguments.services,
-            Followers::Left,
-            None,
-        )
-        .await?;
+        change(context, &target, Act::Stop, &arguments.services, None).await?;
     }
     let engine = context.engine().await?;
     let mut stopped = of_services(&engine, &target, &arguments.services, Which::All).await?;
@@ -349,19 +301,7 @@ pub async fn rm(context: &Context, arguments: RmArgs) -> Outcome {
         state: "exited",
     };
     let act = async |engine: &Engine, id: &str| engine.remove(id, volumes).await;
-    let all = stopped
-        .iter()
-        .map(|container| one(context, &engine, container, &words, &act));
-    let failures = join_all(all)
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .count();
-    if failures > 0 {
-        Err(Failure::Told(Exit::Refused))
-    } else {
-        Ok(Exit::Done)
-    }
+    all(context, &engine, &stopped, &words, &act).await
 }
 
 /// Asks before something is removed; where nobody can answer, the answer is no.

@@ -536,15 +536,8 @@ fn down_goes_backwards_and_needs_no_file() {
     "#]]
     .assert_eq(&shown(&plan));
 
-    let plan = lifecycle(
-        &stack.project,
-        &observed,
-        Act::Restart,
-        None,
-        Followers::Left,
-        None,
-    )
-    .unwrap();
+    let act = Act::Restart(Followers::Left);
+    let plan = lifecycle(&stack.project, &observed, act, None, None).unwrap();
     expect![[r#"
         0 stop container/lab-web-1: asked for: restart
         1 stop container/lab-db-1: asked for: restart after 0
@@ -670,14 +663,8 @@ fn a_restart_takes_those_along_that_say_so() {
     let observed = world_of(&stack);
     let only = Some(["db".to_owned()].into());
     let steps = |followers| {
-        let plan = lifecycle(
-            &stack.project,
-            &observed,
-            Act::Restart,
-            only.as_ref(),
-            followers,
-            None,
-        );
+        let act = Act::Restart(followers);
+        let plan = lifecycle(&stack.project, &observed, act, only.as_ref(), None);
         let names: Vec<String> = plan
             .unwrap()
             .steps

@@ -18,15 +18,16 @@ use crate::plan::step::{Plan, Reason, State, StepIndex};
 pub enum Act {
     Stop,
     Start,
-    Restart,
+    Restart(Followers),
 }
 
 impl Act {
-    fn word(self) -> &'static str {
+    /// The command that does it.
+    pub fn word(self) -> &'static str {
         match self {
             Act::Stop => "stop",
             Act::Start => "start",
-            Act::Restart => "restart",
+            Act::Restart(_) => "restart",
         }
     }
 }
@@ -47,7 +48,6 @@ pub fn lifecycle(
     observed: &Observed,
     act: Act,
     only: Option<&BTreeSet<String>>,
-    followers: Followers,
     timeout: Option<u32>,
 ) -> Result<Plan, PlanError> {
     let own: Vec<&FoundContainer> = observed
@@ -66,7 +66,7 @@ pub fn lifecycle(
     };
     let mut chosen: Vec<&FoundContainer> =
         own.iter().copied().filter(|found| named(found)).collect();
-    if act == Act::Restart {
+    if let Act::Restart(followers) = act {
         chosen = with_followers(chosen, &own, followers);
     }
     let reason = Reason::Asked(act.word().to_owned());
@@ -79,7 +79,7 @@ pub fn lifecycle(
         let (running, stopped) = (State::Running(Arc::clone(&spec)), State::Present(spec));
         let stop = (found.runs() && act != Act::Start)
             .then(|| draft.step(&id, running.clone(), stopped.clone(), reason.clone()));
-        let start = (act == Act::Restart || act == Act::Start && !found.runs())
+        let start = (matches!(act, Act::Restart(_)) || act == Act::Start && !found.runs())
             .then(|| draft.step(&id, stopped, running, reason.clone()));
         if let (Some(stop), Some(start)) = (stop, start) {
             draft.after(stop, start);
