@@ -19,4 +19,5 @@ mod reach;
 mod reader;
 mod readme;
 mod schema;
+mod stacks;
 mod torture;

@@ -9,11 +9,10 @@ use indexmap::IndexMap;
 use stack::diagnostic::render::{Colour, text as diagnostics};
 use stack::file::files::Disk;
 use stack::file::request::{Request, Text};
-use stack::model::container::ContainerConfig;
 use stack::model::lan::{Lan, LanHost, Switch};
-use stack::model::network::{Driver, Ipam, Network, Parent, Pool, Promiscuity, Shim};
+use stack::model::network::{Driver, Ipam, Network, Parent, Pool, Shim};
 use stack::model::port::{ExposedPort, PortRange, Protocol, PublishedPort};
-use stack::model::service::{Attachment, Connection, PullPolicy, Service};
+use stack::model::service::Service;
 use stack::model::stack::Stack;
 use stack::plan::desired::Wishes;
 use stack::plan::observed::Observed;
@@ -25,42 +24,20 @@ use stack::reach::scene::build::scene;
 use stack::reach::scene::draft::Moment;
 use stack::reach::verdict::Prediction;
 
+use crate::stacks;
+
 pub fn service(name: &str) -> Service {
     Service {
-        name: name.parse().unwrap(),
-        image: "lab".into(),
-        build: None,
-        pull_policy: PullPolicy::Missing,
-        scale: 1,
-        container_name: None,
-        config: ContainerConfig::default(),
-        connection: Connection::None,
-        ports: Vec::new(),
         expose: vec![ExposedPort {
             port: 80,
             protocol: Protocol::Tcp,
         }],
-        links: Vec::new(),
-        external_links: Vec::new(),
-        volumes_from: Vec::new(),
-        ipc: None,
-        pid: None,
-        depends_on: IndexMap::new(),
-        mac_address: None,
-        attach: true,
-        post_start: Vec::new(),
-        pre_stop: Vec::new(),
-        profiles: Vec::new(),
+        ..stacks::service(name)
     }
 }
 
 pub fn on(name: &str, networks: &[&str]) -> Service {
-    let mut service = service(name);
-    let networks = networks
-        .iter()
-        .map(|key| (key.parse().unwrap(), Attachment::default()));
-    service.connection = Connection::Networks(networks.collect());
-    service
+    stacks::on(service(name), networks)
 }
 
 pub fn published(mut service: Service, address: Option<&str>, host: u16) -> Service {
@@ -75,12 +52,7 @@ pub fn published(mut service: Service, address: Option<&str>, host: u16) -> Serv
 
 pub fn network(key: &str, driver: Driver, subnet: &str) -> Network {
     Network {
-        key: key.parse().unwrap(),
-        name: format!("t_{key}"),
-        external: false,
         driver,
-        parent: None,
-        options: IndexMap::new(),
         ipam: Ipam {
             pools: vec![Pool {
                 subnet: Some(subnet.parse().unwrap()),
@@ -88,14 +60,7 @@ pub fn network(key: &str, driver: Driver, subnet: &str) -> Network {
             }],
             ..Ipam::default()
         },
-        internal: false,
-        attachable: false,
-        enable_ipv4: None,
-        enable_ipv6: None,
-        labels: IndexMap::new(),
-        promiscuous: Promiscuity::Leave,
-        shim: None,
-        dhcp_pool: None,
+        ..stacks::network("t", key)
     }
 }
 
@@ -134,25 +99,11 @@ pub fn office(switch: Switch) -> Lan {
 
 pub fn stack(services: Vec<Service>, networks: Vec<Network>, lans: Vec<Lan>) -> Stack {
     Stack {
-        project: "t".parse().unwrap(),
-        directory: "/t".into(),
-        files: Vec::new(),
-        environment_files: Vec::new(),
-        services: services
-            .into_iter()
-            .map(|service| (service.name.clone(), service))
-            .collect(),
-        inactive: Vec::new(),
-        networks: networks
-            .into_iter()
-            .map(|network| (network.key.clone(), network))
-            .collect(),
-        volumes: IndexMap::new(),
         lans: lans
             .into_iter()
             .map(|lan| (lan.name.clone(), lan))
             .collect(),
-        checks: Vec::new(),
+        ..stacks::stack("t", services, networks)
     }
 }
 

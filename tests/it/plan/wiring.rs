@@ -1,0 +1,117 @@
+//! Endpoints of containers that stay, and the routes to them.
+
+use expect_test::expect;
+
+use stack::model::mark;
+use stack::model::network::Network;
+use stack::model::service::{Connection, Service};
+use stack::plan::diff::up::UpOptions;
+
+use super::{check_up, lan_network, network, stack, world_of};
+use crate::stacks::{on, service};
+
+#[test]
+fn a_new_alias_or_network_is_wired_live() {
+    let before = stack(
+        vec![on(service("web"), &["a", "b"])],
+        vec![network("a"), network("b")],
+    );
+    let mut web = on(service("web"), &["a", "c"]);
+    if let Connection::Networks(networks) = &mut web.connection {
+        networks["a"].aliases.push("site".into());
+    }
+    let after = stack(vec![web], vec![network("a"), network("c")]);
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 create network/lab_c: it is not there
+            1 disconnect endpoint/lab-web-1/lab_a: changed: networks.lab_a
+            2 disconnect endpoint/lab-web-1/lab_b: changed: networks.lab_b
+            3 connect endpoint/lab-web-1/lab_a: changed: networks.lab_a after 1, 2
+            4 connect endpoint/lab-web-1/lab_c: changed: networks.lab_c after 0, 1, 2
+            5 remove network/lab_b: no longer in the file after 2 (farewell)
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_noted_of_a_container_lets_it_be_wired_as_it_was() {
+    let stack = stack(vec![on(service("web"), &["back"])], vec![network("back")]);
+    let observed = world_of(&stack);
+    let label = observed.containers[0]
+        .labels
+        .get(mark::ATTACHMENTS)
+        .unwrap();
+    expect![[r#"[{"network":"lab_back","aliases":["lab-web-1","web"],"ipv4_address":null,"ipv6_address":null,"link_local_ips":[],"mac_address":null,"gw_priority":null,"interface_name":null,"driver_opts":{},"links":[]}]"#]].assert_eq(label);
+}
+
+/// A network on a parent whose shim has one route for each container.
+fn lan_of_routes() -> Network {
+    let mut network = lan_network("lan");
+    network.ipam.pools[0].ip_range = None;
+    network
+}
+
+fn aliased(mut service: Service, network: &str, alias: &str) -> Service {
+    if let Connection::Networks(networks) = &mut service.connection {
+        networks[network].aliases.push(alias.into());
+    }
+    service
+}
+
+#[test]
+fn the_route_to_a_rewired_container_goes_before_it_is_cut_and_comes_when_it_is_connected() {
+    let web = || on(service("web"), &["lan"]);
+    let before = stack(vec![web()], vec![lan_of_routes()]);
+    let after = stack(vec![aliased(web(), "lan", "site")], vec![lan_of_routes()]);
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 remove route/shim-lab-lan/lab-web-1: changed: its container is connected anew
+            1 disconnect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 0
+            2 connect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 1
+            3 create route/shim-lab-lan/lab-web-1: changed: its container is connected anew after 0, 2
+        "#]],
+    );
+}
+
+#[test]
+fn the_route_to_a_container_rewired_elsewhere_stays() {
+    let web = || on(service("web"), &["lan", "back"]);
+    let networks = || vec![lan_of_routes(), network("back")];
+    let before = stack(vec![web()], networks());
+    let after = stack(vec![aliased(web(), "back", "site")], networks());
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 disconnect endpoint/lab-web-1/lab_back: changed: networks.lab_back
+            1 connect endpoint/lab-web-1/lab_back: changed: networks.lab_back after 0
+        "#]],
+    );
+}
+
+#[test]
+fn a_route_that_is_missing_waits_until_its_container_is_connected() {
+    let before = stack(vec![on(service("web"), &["back"])], vec![network("back")]);
+    let after = stack(
+        vec![on(service("web"), &["back", "lan"])],
+        vec![network("back"), lan_of_routes()],
+    );
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 create network/lab_lan: it is not there
+            1 connect endpoint/lab-web-1/lab_lan: changed: networks.lab_lan after 0
+            2 create shim/shim-lab-lan: it is not there after 0
+            3 create route/shim-lab-lan/lab-web-1: it is not there after 1, 2
+        "#]],
+    );
+}
