@@ -125,7 +125,7 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Run a command in a container of its own
     Run(Box<run::RunArgs>),
-    /// Start containers that are there
+    /// Start containers that are there, with those that they need or that share their network namespace
     Start(lifecycle::StartArgs),
     /// Stop containers
     Stop(lifecycle::StopArgs),

@@ -187,6 +187,21 @@ fn container(bed: &Bed) -> Result<Outcome, Failure> {
         example.stack("plan")?.fails_with(2)?;
         example.up()?;
         together(example)?;
+        // A stopped owner takes its namespace with it; whoever shared it comes back with the owner.
+        for (away, back) in [
+            ("stop web", "start web"),
+            ("stop web", "start sidecar"),
+            ("stop", "start sidecar client"),
+            ("stop web", "restart sidecar"),
+            ("stop web", "restart web"),
+        ] {
+            example.stack(away)?.ok()?;
+            example.stack(back)?.ok()?;
+            together(example).map_err(|failure| format!("{away}, {back}: {failure}"))?;
+        }
+        example.bed.docker("restart container-web-1")?;
+        example.stack("start sidecar")?.ok()?;
+        together(example)?;
 
         example
             .bed
