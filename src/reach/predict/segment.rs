@@ -8,7 +8,8 @@ use crate::reach::rules::overlay::{self, O7};
 use crate::reach::rules::wire::{self, End, M9, M15, M18};
 use crate::reach::rules::{bridge, engine, host};
 use crate::reach::scene::{
-    Endpoint, GatewayMode, HOST, Link, NodeId, Role, Scene, SegmentKind, WireTraits, shown,
+    Endpoint, GatewayMode, HOST, Link, NodeId, Role, Scene, SegmentId, SegmentKind, WireTraits,
+    shown,
 };
 use crate::reach::verdict::{Confidence, Failure, Hop, Obstacle, Stage};
 
@@ -48,7 +49,18 @@ pub fn deliver(
             Err(_) => {}
         }
     }
-    Err(first.unwrap_or_else(|| unanswered(scene, &segment.kind, &segment.name, next)))
+    Err(first.unwrap_or_else(|| {
+        if asks_through_the_link(link) && scene.is_local(HOST, destination) {
+            return wire::not_on_the_parent(&shown(destination), &segment.name);
+        }
+        on_the_same_parent(scene, from, next, destination)
+            .unwrap_or_else(|| unanswered(scene, &segment.kind, &segment.name, next))
+    }))
+}
+
+/// Whether a link asks nobody for a neighbour: what is sent finds its way beyond it.
+pub fn asks_through_the_link(link: &Link) -> bool {
+    matches!(link.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _))
 }
 
 /// The links of the segment whose namespace has the address: first those that carry it, then, as Linux answers for all
@@ -58,7 +70,7 @@ fn holders(scene: &Scene, from: Endpoint, next: IpAddr, destination: IpAddr) -> 
     let Some(segment) = link.segment.and_then(|id| scene.segments.get(id)) else {
         return Vec::new();
     };
-    let through_link = matches!(link.role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
+    let through_link = asks_through_the_link(link);
     let wanted = if through_link { destination } else { next };
     // A wire may have the address in two places where an ipvlan child is asked for at its parent.
     let mut exact = Vec::new();
@@ -82,7 +94,9 @@ fn holders(scene: &Scene, from: Endpoint, next: IpAddr, destination: IpAddr) -> 
             }
         }
     }
-    exact.extend(weak);
+    if !through_link || !exact.is_empty() {
+        exact.extend(weak);
+    }
     // ipvlan takes packets for its children off the parent before the host routes them.
     if exact.iter().any(|member| member.node == HOST) && wanted != destination {
         let children = segment.members.iter().filter(|member| {
@@ -97,15 +111,32 @@ fn holders(scene: &Scene, from: Endpoint, next: IpAddr, destination: IpAddr) -> 
         }
     }
     if exact.is_empty() && through_link {
-        // Not a sibling: the host's own routes lead on.
-        let route = scene.route(HOST, destination);
-        let next = route.map(|route| route.via.unwrap_or(destination));
-        for node in next.map_or(&[][..], |next| scene.owners(next)) {
-            let members = segment.members.iter().filter(|member| member.node == *node);
-            exact.extend(members.copied());
-        }
+        exact.extend(beyond_the_parent(scene, link.segment, destination));
     }
     exact
+}
+
+/// Whom an ipvlan l3 child's packet finds that is for no sibling: the kernel looks for a way with the parent as the only
+/// link (`flowi4_oif` in `ipvlan_process_v4_outbound`), so of the host's routes those by the parent lead on, and what none
+/// of them covers is taken to be on the parent's wire, the host's addresses on other links too. Measured on 6.1 with
+/// 20.10 and 28.5: a child that asks for docker0's 172.17.0.1 makes the host ask for it by ARP on the parent, in vain
+/// (`172.17.0.1 … incomplete … lab7` in the host's neighbour table).
+fn beyond_the_parent(scene: &Scene, wire: Option<SegmentId>, destination: IpAddr) -> Vec<Endpoint> {
+    let host = &scene.nodes[HOST];
+    let is_parent = |link: usize| {
+        (host.links.get(link)).is_some_and(|link| link.role == Role::Parent && link.segment == wire)
+    };
+    let by_parent = (host.routes.iter())
+        .filter(|route| is_parent(route.link) && route.destination.contains(&destination))
+        .max_by_key(|route| route.destination.prefix_len());
+    let next = by_parent.and_then(|route| route.via).unwrap_or(destination);
+    let Some(segment) = wire.and_then(|id| scene.segments.get(id)) else {
+        return Vec::new();
+    };
+    let owners = scene.owners(next);
+    (segment.members.iter().copied())
+        .filter(|member| member.node != HOST && owners.contains(&member.node))
+        .collect()
 }
 
 fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Result<(), Obstacle> {
@@ -216,6 +247,47 @@ fn legacy_link(scene: &Scene, one: NodeId, two: NodeId) -> bool {
         })
     };
     links(one, two) || links(two, one)
+}
+
+/// Nobody answers on a wire, and the one who is meant is not far: on the same parent behind another tag, or in another
+/// subnet with nobody to route there. A gateway that is not known here may be there all the same, so on a real wire only
+/// the first is sure.
+fn on_the_same_parent(
+    scene: &Scene,
+    from: Endpoint,
+    next: IpAddr,
+    destination: IpAddr,
+) -> Option<Obstacle> {
+    let link = scene.link(from)?;
+    let here = link.segment?;
+    let (below, _) = scene.wires.get(&here)?;
+    let ends = scene.owners(destination).iter().flat_map(|node| {
+        let links = scene.nodes[*node].links.iter();
+        links.filter(|link| link.addresses.iter().any(|own| own.addr() == destination))
+    });
+    for end in ends {
+        let Some(there) = end.segment else { continue };
+        let known = matches!(&scene.segments[here].kind, SegmentKind::Wire(traits) if traits.switch.is_some());
+        let apart = scene
+            .wires
+            .get(&there)
+            .is_some_and(|(other, _)| other == below);
+        if there != here && apart && (known || next == destination) {
+            let names = [here, there].map(|segment| scene.segments[segment].name.as_str());
+            return Some(wire::on_another_vlan(
+                &shown(destination),
+                names[0],
+                names[1],
+            ));
+        }
+        if there == here && known && next != destination {
+            let same = link.network.is_some() && link.network == end.network;
+            let (address, gateway) = (shown(destination), shown(next));
+            let wire = &scene.segments[here].name;
+            return Some(wire::without_a_router(&address, &gateway, wire, same));
+        }
+    }
+    None
 }
 
 /// Nobody whom we know has the address.

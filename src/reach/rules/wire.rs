@@ -108,8 +108,8 @@ pub const M10: Card = Card {
 pub const M11: Card = Card {
     id: "M11",
     title: "the way out of ipvlan l3 is the link itself",
-    text: "There is no gateway to ask: the default route is the link, and the host's own routes lead on from there.",
-    source: "moby daemon/libnetwork/drivers/ipvlan/ipvlan_joinleave.go",
+    text: "There is no gateway to ask: the default route is the link, and those of the host's routes that leave by the parent lead on from there. What none of them covers is looked for on the parent's wire, addresses that the host has on other links too: there nobody has them. Published ports are translated before that, as for the host's own packets.",
+    source: "moby daemon/libnetwork/drivers/ipvlan/ipvlan_joinleave.go; drivers/net/ipvlan/ipvlan_core.c ipvlan_process_v4_outbound (flowi4_oif is the parent); measured in guest kernels: the host asks for docker0's 172.17.0.1 by ARP on the parent",
 };
 
 pub const M12: Card = Card {
@@ -166,9 +166,9 @@ pub fn heard(
         }
         (Role::Parent, Role::Ipvlan(mode, _)) => Err(parent_filter(from, to, mode)),
         (Role::Ipvlan(mode, _), Role::Parent) => Err(parent_filter(from, to, mode)),
-        (Role::Macvlan(one), Role::Macvlan(two)) => macvlan_siblings(wire, one, two, to),
+        (Role::Macvlan(one), Role::Macvlan(two)) => macvlan_siblings(wire, one, two, from, to),
         (Role::Ipvlan(one, flag), Role::Ipvlan(two, other)) => {
-            ipvlan_siblings((one, flag), (two, other), to)
+            ipvlan_siblings((one, flag), (two, other), from, to)
         }
         (Role::Macvlan(mode), Role::Station) | (Role::Station, Role::Macvlan(mode)) => {
             through_the_switch(wire, mode, from, to)
@@ -256,15 +256,24 @@ fn passthru_taken(from: End, to: End) -> Obstacle {
     .remedy("use another mode: `mode: bridge`")
 }
 
+/// Whether one of two siblings is the host's own, which is what a shim is.
+fn is_a_shims(from: End, to: End) -> bool {
+    from.on_host || to.on_host
+}
+
 fn macvlan_siblings(
     wire: &WireTraits,
     one: MacvlanMode,
     two: MacvlanMode,
+    from: End,
     to: End,
 ) -> Result<&'static Card, Obstacle> {
     let modes = [one, two];
     if modes == [MacvlanMode::Bridge; 2] {
-        return Ok(if to.on_host { &M2 } else { &M3 });
+        return Ok(match is_a_shims(from, to) {
+            true => &M2,
+            false => &M3,
+        });
     }
     let at = format!("the siblings of `{}`", to.name);
     if modes.contains(&MacvlanMode::Private) || modes.contains(&MacvlanMode::Passthru) {
@@ -301,10 +310,11 @@ fn macvlan_siblings(
 fn ipvlan_siblings(
     one: (IpvlanMode, IpvlanFlag),
     two: (IpvlanMode, IpvlanFlag),
+    from: End,
     to: End,
 ) -> Result<&'static Card, Obstacle> {
     if one == two && one.1 == IpvlanFlag::Bridge {
-        return Ok(match (to.on_host, one.0) {
+        return Ok(match (is_a_shims(from, to), one.0) {
             (true, _) => &M2,
             (false, IpvlanMode::L2) => &M3,
             (false, IpvlanMode::L3 | IpvlanMode::L3s) => &M9,
@@ -369,6 +379,44 @@ fn through_the_switch(
     } else {
         obstacle
     })
+}
+
+/// An l3 child asks for an address that the host has, but not on the parent. Silence until ARP is given up, then the host
+/// tells.
+pub fn not_on_the_parent(address: &str, wire: &str) -> Obstacle {
+    Obstacle::fail(
+        &M11,
+        Stage::Link,
+        Code::NobodyThere,
+        Failure::HostUnreachable,
+        format!("{address}, which the host has on another link than `{wire}`"),
+    )
+    .also(Failure::Timeout)
+    .remedy("ask the host at its address on the parent, or at the shim's")
+}
+
+/// The address is on the same parent behind another tag, or none.
+pub fn on_another_vlan(address: &str, here: &str, there: &str) -> Obstacle {
+    Obstacle::fail(
+        &M13,
+        Stage::Link,
+        Code::NobodyThere,
+        Failure::HostUnreachable,
+        format!("{address}, which is on `{there}` and not on `{here}`"),
+    )
+    .remedy("put both on one VLAN, or let a router join the two")
+}
+
+/// Nobody routes from one subnet of the wire to the other; `same_network` is whether both are of one network.
+pub fn without_a_router(address: &str, gateway: &str, wire: &str, same_network: bool) -> Obstacle {
+    Obstacle::fail(
+        if same_network { &M8 } else { &M7 },
+        Stage::Link,
+        Code::NobodyThere,
+        Failure::HostUnreachable,
+        format!("{gateway} on `{wire}`, which would have to route to {address}"),
+    )
+    .remedy("give both an address in one subnet, or put a router at the gateway's address")
 }
 
 fn no_answer(to: End) -> Obstacle {

@@ -208,6 +208,8 @@ impl<'a> Draft<'a> {
             }
         }
         self.scene.owners = owners;
+        let wires = self.wires.into_iter().map(|(below, wire)| (wire, below));
+        self.scene.wires = wires.collect();
         for (place, tenant) in self.scene.containers.values().enumerate() {
             let places = self.scene.tenants.entry(tenant.node).or_default();
             places.push(place);

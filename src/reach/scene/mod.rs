@@ -54,6 +54,8 @@ pub struct Scene {
     pub networks: IndexMap<String, NetworkFact>,
     /// The links that are a container's way out, for IPv4 and IPv6.
     pub(crate) exits: HashMap<NodeId, [Option<usize>; 2]>,
+    /// The link below a wire and the tag that its frames carry there.
+    pub(crate) wires: HashMap<SegmentId, (String, Option<u16>)>,
     /// Links that may ask container addresses of a bridge directly.
     pub(crate) trusted: Vec<(SegmentId, String)>,
     /// Who has an address, anywhere.

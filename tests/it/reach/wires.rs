@@ -104,7 +104,7 @@ fn macvlan_as_measured() {
           aa 10.50.0.9 icmp                ok
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
@@ -132,7 +132,7 @@ fn macvlan_as_measured() {
           aa 10.50.0.9 icmp                ok
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
@@ -146,7 +146,7 @@ fn macvlan_as_measured() {
           aa 10.50.0.9 icmp                ok
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
@@ -233,7 +233,7 @@ fn ipvlan_as_measured() {
           aa 10.50.0.9 icmp                ok
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
@@ -261,7 +261,7 @@ fn ipvlan_as_measured() {
           aa 10.50.0.9 icmp                ok
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                ok
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    no-route NO_DEFAULT_ROUTE R2
           aa 10.50.0.2 tcp/8000            host-unreachable PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
@@ -275,7 +275,7 @@ fn ipvlan_as_measured() {
           aa 10.50.0.9 icmp                timeout IPVLAN_L3_NO_BCAST M10
           host 10.50.0.9 icmp              ok
           aa 10.50.0.1 icmp                timeout IPVLAN_L3_NO_BCAST M10
-          br @aa tcp/80                    host-unreachable PARENT_FILTER M1
+          br @aa tcp/80                    host-unreachable PARENT_FILTER M17
           aa @br tcp/80                    host-unreachable NOBODY_THERE L2
           aa 10.50.0.2 tcp/8000            timeout PARENT_FILTER M1
           office.peer 10.50.0.2 tcp/8000   ok
