@@ -94,6 +94,7 @@ pub async fn run(context: &Context, arguments: CheckArgs) -> Outcome {
         standing: None,
     };
     let outcomes = check::run(&checks, &mut bench).await;
+    sight.end(&live).await?;
     let text = match arguments.format {
         CheckFormat::Text => check::text(&outcomes),
         CheckFormat::Json => format!("{:#}\n", check::json(&outcomes)),
@@ -208,7 +209,7 @@ impl LiveBench<'_> {
         key: &str,
         states: impl Fn(Arc<Spec>) -> (State, State),
     ) -> Result<(), Failure> {
-        let Sight { opened, wishes } = self.sight;
+        let Sight { opened, wishes, .. } = self.sight;
         let stack = &opened.stack;
         let network = (stack.networks.values())
             .find(|network| network.key.as_str() == key)

@@ -16,6 +16,7 @@ pub mod create;
 pub mod doctor;
 pub mod down;
 pub mod engine;
+pub mod envoys;
 pub mod exec;
 pub mod exit;
 pub mod global;
@@ -165,6 +166,9 @@ enum Command {
     Engine(engine::EngineArgs),
     /// Completion for a shell
     Completion(completion::CompletionArgs),
+    /// What a probe container runs
+    #[command(name = envoys::ERRANDS, hide = true)]
+    Errands,
 }
 
 /// Runs what the arguments ask for.
@@ -220,6 +224,7 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     match command {
         Command::Engine(arguments) => return engine::run(arguments),
         Command::Completion(arguments) => return completion::run(&arguments, Cli::command()),
+        Command::Errands => return envoys::errands(),
         _ => {}
     }
     let here = std::env::current_dir()?;
@@ -282,6 +287,7 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Scale(arguments) => create::scale(context, arguments).await,
         Command::Engine(arguments) => engine::run(arguments),
         Command::Completion(arguments) => completion::run(&arguments, Cli::command()),
+        Command::Errands => envoys::errands(),
     }
 }
 

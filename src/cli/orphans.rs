@@ -24,6 +24,7 @@ use crate::plan::orphan::{Engine, Fate, Marked, RunSeen, Seen, Thing};
 use crate::plan::spec::Kind;
 use crate::plan::step::State;
 use crate::world::World;
+use crate::world::engine::talk::act::AnonymousVolumes;
 use crate::world::host::Host;
 use crate::world::host::alone::Alone;
 use crate::world::live::Live;
@@ -372,7 +373,20 @@ impl Place {
     }
 
     async fn discard(&self, marked: &Marked) -> Result<(), String> {
+        let engine = self.live.as_ref().map(Live::engine);
         match &marked.thing {
+            // A probe container: no project has it.
+            Thing::Container { name, .. } if marked.project.is_none() => match engine {
+                Some(engine) => (engine.remove(name, AnonymousVolumes::Remove).await)
+                    .map_err(|error| error.to_string()),
+                None => Ok(()),
+            },
+            Thing::Image { name } => match engine {
+                Some(engine) => {
+                    (engine.remove_envoy_image(name).await).map_err(|error| error.to_string())
+                }
+                None => Ok(()),
+            },
             Thing::Run { .. } => Err(format!(
                 "the unfinished run of `{}` stays: its engine does not answer",
                 marked.project.as_deref().unwrap_or("?")
@@ -416,7 +430,22 @@ fn scope(project: &ProjectName) -> Scope {
 async fn engine_side(live: &Live, seen: &mut Seen) -> Result<(), Failure> {
     let mut containers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut on: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut probed = false;
     for container in live.engine().list_all().await? {
+        if container.labels.contains_key(mark::PROBE) {
+            // One that runs ends with the process that asks by it.
+            probed |= container.runs();
+            if !container.runs() {
+                seen.marked.push(Marked {
+                    project: None,
+                    thing: Thing::Container {
+                        name: container.name,
+                        state: format!("{}, made to probe", container.state),
+                    },
+                });
+            }
+            continue;
+        }
         let project = container.label(mark::PROJECT).to_owned();
         for network in container.networks.keys() {
             on.entry(network.clone())
@@ -439,6 +468,14 @@ async fn engine_side(live: &Live, seen: &mut Seen) -> Result<(), Failure> {
             .entry(project)
             .or_default()
             .insert(container.name);
+    }
+    if !probed {
+        for name in live.engine().envoy_images().await? {
+            seen.marked.push(Marked {
+                project: None,
+                thing: Thing::Image { name },
+            });
+        }
     }
     // No project is named so: networks and volumes are all told.
     let project = "stack-orphans".parse().map_err(Failure::said)?;

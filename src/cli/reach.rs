@@ -14,10 +14,14 @@ use crate::reach::predict;
 use crate::reach::predict::cells::questions;
 use crate::reach::question::Question;
 use crate::reach::scene::Scene;
+use crate::world::live::Live;
 
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Exit code with --probe: 0 prediction and reality agree, 1 they differ, 2 nothing could be asked, 3 some could not be told.
+
+Where the engine is on another machine, or this user may not enter network namespaces, --probe asks by a
+helper container in the namespace of each, made from this very program and gone with the command.
 
 Examples:
   stack reach                        who reaches whom, as the file has it; no engine is needed
@@ -96,20 +100,22 @@ pub async fn run(context: &Context, arguments: ReachArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let live = context.live().await?;
-    let mut standing = sight.standing(&live).await?;
+    sight.asking(&live, asked(&sight, &live, &arguments)).await
+}
+
+async fn asked(sight: &Sight, live: &Live, arguments: &ReachArgs) -> Outcome {
+    let mut standing = sight.standing(live).await?;
     let responders = if arguments.with_responders {
         standing.respond().await?
     } else {
         Vec::new()
     };
-    let cells = standing
-        .compared(chosen(&standing.scene, &arguments)?)
-        .await;
+    let cells = standing.compared(chosen(&standing.scene, arguments)?).await;
     drop(responders);
     show(
         &standing.scene,
         &cells,
-        &arguments,
+        arguments,
         sight.opened.stack.project.as_str(),
     )?;
     let counts = Counts::of(&cells);

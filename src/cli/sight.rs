@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use futures_util::StreamExt;
+
 use crate::cli::context::{Context, Opened};
-use crate::cli::exit::Failure;
+use crate::cli::envoys::Envoys;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signal::wishes_to_stop;
 use crate::file::active::Dependencies;
 use crate::model::port::Protocol;
 use crate::plan::desired::{Wishes, desired};
@@ -15,9 +19,10 @@ use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::Spec;
 use crate::reach::compare::Compared;
 use crate::reach::facts::{Facts, Listening, OwnServer, Upstream};
+use crate::reach::probe::confirm;
 use crate::reach::probe::dns::Resolver;
+use crate::reach::probe::place::{Look, Place, Spot};
 use crate::reach::probe::responder::Responder;
-use crate::reach::probe::{Place, confirm, sockets};
 use crate::reach::question::{Question, Viewpoint};
 use crate::reach::scene::build::scene;
 use crate::reach::scene::draft::Moment;
@@ -31,6 +36,7 @@ use crate::world::netns::Namespace;
 pub struct Sight {
     pub opened: Opened,
     pub wishes: Wishes,
+    envoys: Envoys,
 }
 
 impl Sight {
@@ -45,7 +51,11 @@ impl Sight {
             },
             ..Wishes::default()
         };
-        Ok(Sight { opened, wishes })
+        Ok(Sight {
+            opened,
+            wishes,
+            envoys: Envoys::default(),
+        })
     }
 
     /// The scene that the file describes, without an engine.
@@ -64,66 +74,23 @@ impl Sight {
     /// The scene that stands, and everybody who can ask in it.
     pub async fn standing(&self, live: &Live) -> Result<Standing, Failure> {
         let stack = &self.opened.stack;
-        let specs = desired(stack, &self.wishes, &Observed::default()).specs;
-        let scope = Scope {
-            project: stack.project.clone(),
-            images: Vec::new(),
-            doors: specs
-                .values()
-                .filter_map(|spec| match spec.as_ref() {
-                    Spec::Door(door) => Some(door.clone()),
-                    _ => None,
-                })
-                .collect(),
-            attachments: BTreeMap::new(),
-            host: true,
-        };
-        let observed = live.observe(&scope).await?;
         let engine = live.engine();
-        let mut facts = Facts::of(&observed);
-        let first = scene(
-            stack,
-            &self.wishes,
-            &observed,
-            facts.clone(),
-            Moment::Standing,
-        );
-        let places = places(stack.project.as_str(), &first, engine).await?;
-        for (viewpoint, place) in &places {
-            let listening = sockets::listening(&place.namespace).await;
-            let name = match viewpoint {
-                Viewpoint::Host => "host".to_owned(),
-                other => other.to_string(),
-            };
-            if let (Ok(listening), false) = (listening, matches!(viewpoint, Viewpoint::Shim(_))) {
-                facts.listening.insert(name, listening);
-            }
-            if let Viewpoint::Container(name) = viewpoint {
-                let inside = sockets::addresses(&place.namespace).await;
-                facts
-                    .addresses
-                    .extend(inside.ok().map(|inside| (name.clone(), inside)));
-            }
-        }
-        if facts.way_out == Some(false) {
-            facts.upstream_names = Upstream::Unreachable;
-        }
-        let servers = Resolver::read(Path::new("/")).servers;
-        let serves = facts.listening.get("host").is_some_and(|sockets| {
-            let is_dns = |socket: &Listening| socket.port == 53 && socket.protocol == Protocol::Udp;
-            sockets.iter().any(is_dns)
-        });
-        let server = servers.first().copied();
-        let links = observed.host.iter().flat_map(|host| &host.links);
-        let mut own = links.flat_map(|link| link.addresses.iter().map(|net| net.addr()));
-        facts.host_asks_nobody = match server {
-            _ if serves => None,
-            None => Some(OwnServer::Loopback),
-            Some(server) if server.is_loopback() => Some(OwnServer::Loopback),
-            Some(server) => own
-                .any(|address| address == server)
-                .then_some(OwnServer::Address),
+        let mut observed = live.observe(&self.scope()).await?;
+        let facts = Facts::of(&observed);
+        let first = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
+        let places = match may_enter(engine) {
+            Some(host) => places(stack.project.as_str(), &first, engine, host).await?,
+            None => self.envoys.places(engine, &stack.project, &first).await?,
         };
+        let looks = looks(&places, observed.host.is_none()).await;
+        if let Some(host) = looks
+            .get(&Viewpoint::Host)
+            .and_then(|look| look.host.clone())
+        {
+            observed.host.get_or_insert(host);
+        }
+        let mut facts = Facts::of(&observed);
+        learn(&mut facts, looks, &observed);
         if let Some(settings) = engine.local_process().and_then(Settings::of) {
             let proxy = settings.flag("userland-proxy");
             facts.userland_proxy = proxy.unwrap_or(facts.userland_proxy);
@@ -133,6 +100,95 @@ impl Sight {
         let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
         Ok(Standing { scene, places })
     }
+
+    fn scope(&self) -> Scope {
+        let stack = &self.opened.stack;
+        let specs = desired(stack, &self.wishes, &Observed::default()).specs;
+        let doors = specs.values().filter_map(|spec| match spec.as_ref() {
+            Spec::Door(door) => Some(door.clone()),
+            _ => None,
+        });
+        Scope {
+            project: stack.project.clone(),
+            images: Vec::new(),
+            doors: doors.collect(),
+            attachments: BTreeMap::new(),
+            host: true,
+        }
+    }
+
+    /// Does what asks for real. Whatever comes of it, Ctrl+C too, those who were sent to ask come home.
+    pub async fn asking<T>(
+        &self,
+        live: &Live,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut stop = wishes_to_stop()?;
+        let mut work = std::pin::pin!(work);
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                _ = stop.next() => if !self.envoys.stop() {
+                    break Err(Failure::Told(Exit::Interrupted));
+                }
+            }
+        };
+        let home = self.end(live).await;
+        let done = done?;
+        home.map(|()| done)
+    }
+
+    /// Calls those home who were sent to ask.
+    pub async fn end(&self, live: &Live) -> Result<(), Failure> {
+        self.envoys.end(live.engine()).await
+    }
+}
+
+/// What each of them sees; the host's links too, where nobody here has seen them.
+async fn looks(places: &BTreeMap<Viewpoint, Place>, host: bool) -> BTreeMap<Viewpoint, Look> {
+    let mut looks = BTreeMap::new();
+    for (viewpoint, place) in places {
+        // A shim is the host once more.
+        if matches!(viewpoint, Viewpoint::Shim(_)) {
+            continue;
+        }
+        let host = host && *viewpoint == Viewpoint::Host && place.namespace().is_none();
+        if let Ok(look) = place.look(host).await {
+            looks.insert(viewpoint.clone(), look);
+        }
+    }
+    looks
+}
+
+/// Puts what was seen in the namespaces among the facts.
+fn learn(facts: &mut Facts, looks: BTreeMap<Viewpoint, Look>, observed: &Observed) {
+    let servers = (looks.get(&Viewpoint::Host)).map(|look| look.servers.clone());
+    for (viewpoint, look) in looks {
+        facts
+            .listening
+            .insert(viewpoint.to_string(), look.listening);
+        if let Viewpoint::Container(name) = viewpoint {
+            facts.addresses.insert(name, look.addresses);
+        }
+    }
+    if facts.way_out == Some(false) {
+        facts.upstream_names = Upstream::Unreachable;
+    }
+    let serves = facts.listening.get("host").is_some_and(|sockets| {
+        let is_dns = |socket: &Listening| socket.port == 53 && socket.protocol == Protocol::Udp;
+        sockets.iter().any(is_dns)
+    });
+    let server = servers.unwrap_or_default().first().copied();
+    let links = observed.host.iter().flat_map(|host| &host.links);
+    let mut own = links.flat_map(|link| link.addresses.iter().map(|net| net.addr()));
+    facts.host_asks_nobody = match server {
+        _ if serves => None,
+        None => Some(OwnServer::Loopback),
+        Some(server) if server.is_loopback() => Some(OwnServer::Loopback),
+        Some(server) => own
+            .any(|address| address == server)
+            .then_some(OwnServer::Address),
+    };
 }
 
 /// What stands.
@@ -156,47 +212,44 @@ impl Standing {
                 continue;
             };
             if !tenant.declared.is_empty() {
-                let started = Responder::start(&place.namespace, tenant.declared.clone()).await;
-                responders.push(started?);
+                responders.extend(place.respond(tenant.declared.clone()).await?);
             }
         }
         for (viewpoint, place) in &self.places {
-            if let (Viewpoint::Container(name), Ok(listening)) =
-                (viewpoint, sockets::listening(&place.namespace).await)
-            {
-                self.scene.facts.listening.insert(name.clone(), listening);
+            if let (Viewpoint::Container(name), Ok(look)) = (viewpoint, place.look(false).await) {
+                let listening = &mut self.scene.facts.listening;
+                listening.insert(name.clone(), look.listening);
             }
         }
         Ok(responders)
     }
 }
 
+/// The engine's host, where this process may enter namespaces there.
+fn may_enter(engine: &Engine) -> Option<Namespace> {
+    if !engine.numbers_processes_as_we_do() {
+        return None;
+    }
+    let host = Namespace::at(&engine.host_namespace()?).ok()?;
+    // To make one needs the same right as to enter one.
+    Namespace::fresh().ok().map(|_| host)
+}
+
 async fn places(
     project: &str,
     scene: &Scene,
     engine: &Engine,
+    host: Namespace,
 ) -> Result<BTreeMap<Viewpoint, Place>, Failure> {
     let mut places = BTreeMap::new();
-    let host = engine.host_namespace().ok_or_else(|| {
-        Failure::with_hint(
-            "the engine is not on this machine, so nobody can be asked from here",
-            "run `stack` on the engine's machine",
-        )
-    })?;
-    let host = Place {
-        namespace: Namespace::at(&host)?,
-        resolver: Resolver::read(Path::new("/")),
-    };
+    let host = Place::here(host, Path::new("/"));
     for (name, tenant) in &scene.containers {
         if tenant.down.is_some() {
             continue;
         }
         if let Some(process) = engine.container_process(name).await? {
             let root = PathBuf::from(format!("/proc/{process}/root"));
-            let place = Place {
-                namespace: Namespace::of_process(process)?,
-                resolver: Resolver::read(&root),
-            };
+            let place = Place::here(Namespace::of_process(process)?, &root);
             places.insert(Viewpoint::Container(name.clone()), place);
         }
     }
@@ -206,10 +259,10 @@ async fn places(
     for (name, (_, viewpoint)) in &scene.machines {
         let name = format!("{project}-{}", name.replacen('.', "-", 1));
         if let Ok(namespace) = Namespace::named(&name) {
-            let place = Place {
+            let place = Place::Here(Spot {
                 namespace,
                 resolver: Resolver::default(),
-            };
+            });
             places.insert(viewpoint.clone(), place);
         }
     }

@@ -17,6 +17,7 @@ use crate::reach::predict::{Cell, predict};
 use crate::reach::probe::evidence;
 use crate::reach::question::Ask;
 use crate::reach::rules;
+use crate::world::live::Live;
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -82,7 +83,13 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let live = context.live().await?;
-    let standing = sight.standing(&live).await?;
+    sight
+        .asking(&live, asked(&sight, &live, from, to, ask))
+        .await
+}
+
+async fn asked(sight: &Sight, live: &Live, from: &str, to: &str, ask: Ask) -> Outcome {
+    let standing = sight.standing(live).await?;
     let questions = check::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
     let mut cells = Vec::new();
     let mut text = String::new();

@@ -27,6 +27,9 @@ pub const VOLUME: &str = "com.docker.compose.volume";
 pub const HASH: &str = "stack.hash";
 pub const ATTACHMENTS: &str = "stack.attachments";
 pub const VERSION: &str = "stack.version";
+/// On a container that asks from inside another's network namespace while a probe lasts: the project's name. Its image
+/// has it too, without a value. It has no label of Compose's, as it is none of the project's containers.
+pub const PROBE: &str = "stack.probe";
 
 /// The group (`IFLA_GROUP`) of every link we make: kept by the kernel in the very message that makes the link, so a
 /// link is recognisable even if we die before its alias is set. The two bytes are the letters `st`.

@@ -90,7 +90,7 @@ pub enum SwarmState {
 }
 
 /// The engine's host as the kernel tells it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {
     pub links: Vec<LinkFact>,
     pub routes: Vec<RouteFact>,
@@ -110,7 +110,7 @@ impl HostFacts {
 }
 
 /// A link of the host.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkFact {
     pub index: u32,
     pub name: String,
@@ -140,7 +140,7 @@ pub struct LinkFact {
 }
 
 /// A route of the host's main table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteFact {
     /// 0.0.0.0/0 or ::/0 for the default route.
     pub destination: IpNet,

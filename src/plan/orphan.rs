@@ -48,6 +48,10 @@ pub enum Thing {
     Volume {
         name: String,
     },
+    /// What probe containers are made from.
+    Image {
+        name: String,
+    },
     Link {
         name: String,
         index: u32,
@@ -86,6 +90,7 @@ impl Thing {
             Thing::Container { .. } => "container",
             Thing::Network { .. } => "network",
             Thing::Volume { .. } => "volume",
+            Thing::Image { .. } => "image",
             Thing::Link { .. } => "link",
             Thing::Namespace { .. } => "namespace",
             Thing::Route { .. } => "route",
@@ -102,6 +107,7 @@ impl Thing {
             Thing::Container { name, .. }
             | Thing::Network { name }
             | Thing::Volume { name }
+            | Thing::Image { name }
             | Thing::Link { name, .. }
             | Thing::Namespace { name, .. }
             | Thing::Table { name } => name.clone(),
@@ -118,6 +124,7 @@ impl Thing {
             Thing::Lock { .. } => "nobody holds it".to_owned(),
             Thing::Container { state, .. } => state.clone(),
             Thing::Network { .. } | Thing::Volume { .. } | Thing::Table { .. } => String::new(),
+            Thing::Image { .. } => "for probe containers".to_owned(),
             Thing::Link {
                 of: Some(of),
                 finished,
@@ -136,7 +143,8 @@ impl Thing {
     /// Whether it lives on the host and not in the engine.
     pub fn on_host(&self) -> bool {
         match self {
-            Thing::Container { .. } | Thing::Network { .. } | Thing::Volume { .. } => false,
+            Thing::Container { .. } | Thing::Network { .. } => false,
+            Thing::Volume { .. } | Thing::Image { .. } => false,
             Thing::Run { .. }
             | Thing::Lock { .. }
             | Thing::Record { .. }
@@ -307,6 +315,7 @@ fn could_have_made(project: &str, thing: &Thing) -> bool {
         | Thing::Container { .. }
         | Thing::Network { .. }
         | Thing::Volume { .. }
+        | Thing::Image { .. }
         | Thing::Link { .. }
         | Thing::Namespace { .. }
         | Thing::Route { .. }

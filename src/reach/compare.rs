@@ -1,11 +1,13 @@
 //! Predicted against seen. Every disagreement is a mistake of this tool's rules, or a fault of the machine that the rules
 //! do not know of; both are worth being told.
 
+use serde::{Deserialize, Serialize};
+
 use crate::reach::predict::Cell;
 use crate::reach::verdict::{Failure, Verdict};
 
 /// What a probe saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     pub outcome: SeenOutcome,
     /// What the kernel or the resolver said, in its words.
@@ -14,7 +16,8 @@ pub struct Seen {
 }
 
 /// The same words as a prediction's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SeenOutcome {
     Ok,
     Fail(Failure),

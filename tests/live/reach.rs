@@ -4,6 +4,7 @@
 //! Beside them stand stacks made at random (`generate.rs`): a few by default, and as many as `STACK_SEEDS=FIRST-LAST`
 //! names.
 
+mod envoys;
 mod generate;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,18 @@ pub fn tests() -> Vec<Test> {
         Test {
             name: "reach::macvlan_passthru_is_as_predicted",
             run: Run::Host(|bed| agrees(bed, include_str!("reach/macvlan-passthru.yaml"), 60)),
+        },
+        Test {
+            name: "reach::subnets_of_one_wire_are_as_predicted",
+            run: Run::Host(|bed| agrees(bed, include_str!("reach/macvlan-subnets.yaml"), 120)),
+        },
+        Test {
+            name: "reach::envoys_see_what_threads_see",
+            run: Run::Host(envoys::see_the_same),
+        },
+        Test {
+            name: "reach::envoys_come_home_whatever_happens",
+            run: Run::Host(envoys::come_home),
         },
         Test {
             name: "reach::doors_to_the_host_are_as_predicted",

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::reach::compare::{Agreement, Compared, Seen, SeenOutcome, compare};
 use crate::reach::predict::{Cell, predict};
-use crate::reach::probe::{Patience, Place, host_asks_in_vain, is_silence, probe};
+use crate::reach::probe::place::Place;
+use crate::reach::probe::{Patience, host_asks_in_vain, is_silence, probe};
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
 use crate::reach::scene::Scene;
 use crate::reach::verdict::{Failure, Verdict};

@@ -2,16 +2,19 @@
 //! and after it, and the difference is put into sentences (neighbours, counters of links and of packet filters, tracked
 //! connections, path MTU).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::model::address::Mac;
 use crate::plan::machine::{FilterChain, Verdict};
 use crate::reach::predict::Cell;
-use crate::reach::probe::{Place, echo};
+use crate::reach::probe::echo;
+use crate::reach::probe::place::Place;
 use crate::reach::question::{Ask, Target, Viewpoint};
 use crate::reach::verdict::Hop;
 use crate::world::host::filter;
 use crate::world::host::witness::{self, Ends, Testimony, Tracked, Traffic};
+use crate::world::netns::Namespace;
 
 /// What was there before the question.
 pub struct Before {
@@ -24,12 +27,12 @@ pub struct Before {
 /// Looks before a question is asked; none where nobody can look, or the name has no address.
 pub async fn before(places: &BTreeMap<Viewpoint, Place>, cell: &Cell) -> Option<Before> {
     let to = destination(cell)?;
-    let asker = places.get(&cell.question.from)?;
-    let host = places.get(&Viewpoint::Host)?;
+    let asker = places.get(&cell.question.from)?.namespace()?;
+    let host = places.get(&Viewpoint::Host)?.namespace()?;
     Some(Before {
         to,
-        asker: witness::testimony(&asker.namespace, to).await.ok()?,
-        host: witness::testimony(&host.namespace, to).await.ok()?,
+        asker: witness::testimony(asker, to).await.ok()?,
+        host: witness::testimony(host, to).await.ok()?,
         chains: chains(host).await,
     })
 }
@@ -40,16 +43,16 @@ pub async fn after(
     cell: &Cell,
     before: Before,
 ) -> Vec<String> {
-    let (Some(asker), Some(host)) = (
-        places.get(&cell.question.from),
-        places.get(&Viewpoint::Host),
-    ) else {
+    let namespace = |viewpoint| places.get(viewpoint).and_then(Place::namespace);
+    let (Some(asker), Some(host)) = (namespace(&cell.question.from), namespace(&Viewpoint::Host))
+    else {
         return Vec::new();
     };
     let to = before.to;
     let who = cell.question.from.to_string();
     let mut lines = Vec::new();
-    if let Ok(now) = witness::testimony(&asker.namespace, to).await {
+    let mut station = None;
+    if let Ok(now) = witness::testimony(asker, to).await {
         lines.push(way(&who, to, &now));
         if let Some(neighbour) = &now.neighbour {
             let mac = neighbour
@@ -60,29 +63,72 @@ pub async fn after(
                 neighbour.address, neighbour.state
             );
             if let Some(mac) = neighbour.mac
-                && let Ok(Some(port)) = witness::bridge_port(&host.namespace, mac).await
+                && let Ok(Some(port)) = witness::bridge_port(host, mac).await
             {
                 line.push_str(&format!(", behind `{port}` of the host"));
             }
             lines.push(line);
         }
-        lines.extend(carried(&who, &before.asker.traffic, &now.traffic));
+        let mut own: BTreeSet<String> = now.way.iter().map(|way| way.link.clone()).collect();
+        if asker == host {
+            own.extend(on_the_way(host, cell, to, None).await);
+        }
+        lines.extend(carried(&who, &before.asker.traffic, &now.traffic, &own));
+        station = now.way.and_then(|way| way.mac);
     }
-    let elsewhere = asker.namespace != host.namespace;
-    if elsewhere && let Ok(now) = witness::testimony(&host.namespace, to).await {
+    let elsewhere = asker != host;
+    if elsewhere && let Ok(now) = witness::testimony(host, to).await {
         if let Some(neighbour) = &now.neighbour {
             lines.push(format!(
                 "the host has {} in its neighbour table: {}",
                 neighbour.address, neighbour.state
             ));
         }
-        lines.extend(carried("host", &before.host.traffic, &now.traffic));
+        let passed = on_the_way(host, cell, to, station).await;
+        lines.extend(carried("host", &before.host.traffic, &now.traffic, &passed));
     }
     lines.extend(counted(&before.chains, &chains(host).await));
-    let tracked = witness::tracked(&host.namespace).await.unwrap_or_default();
+    let tracked = witness::tracked(host).await.unwrap_or_default();
     lines.extend(connections(&tracked, to, cell.question.ask));
     lines.extend(width(asker, &before.asker, to).await);
     lines
+}
+
+/// The links of the host that the packet may have come by: those that lead to where it went, the wires it was carried
+/// over, and the bridge ports of the one who asked and of the neighbours it was for. Others carry what others send.
+async fn on_the_way(
+    host: &Namespace,
+    cell: &Cell,
+    to: IpAddr,
+    station: Option<Mac>,
+) -> BTreeSet<String> {
+    let mut links = BTreeSet::new();
+    let mut ends = BTreeSet::from([to]);
+    for hop in &cell.prediction.hops {
+        match hop {
+            Hop::Routed { destination, .. } => {
+                ends.insert(*destination);
+            }
+            Hop::Carried { over, .. } => {
+                links.insert(over.clone());
+            }
+            Hop::Resolved { .. } | Hop::Local { .. } | Hop::Passed { .. } => {}
+            Hop::Translated { .. } | Hop::Listens { .. } | Hop::Answered { .. } => {}
+        }
+    }
+    let mut stations: Vec<Mac> = station.into_iter().collect();
+    for end in ends {
+        let Ok(seen) = witness::testimony(host, end).await else {
+            continue;
+        };
+        links.extend(seen.way.map(|way| way.link));
+        stations.extend(seen.neighbour.and_then(|neighbour| neighbour.mac));
+    }
+    for station in stations {
+        let port = witness::bridge_port(host, station).await;
+        links.extend(port.ok().flatten());
+    }
+    links
 }
 
 /// The address that is asked: the question's, or the first that the name is predicted to have.
@@ -99,8 +145,8 @@ fn destination(cell: &Cell) -> Option<IpAddr> {
     }
 }
 
-async fn chains(host: &Place) -> Vec<FilterChain> {
-    let read = filter::chains(&host.namespace).await;
+async fn chains(host: &Namespace) -> Vec<FilterChain> {
+    let read = filter::chains(host).await;
     read.ok().flatten().unwrap_or_default()
 }
 
@@ -119,9 +165,14 @@ fn way(who: &str, to: IpAddr, seen: &Testimony) -> String {
     }
 }
 
-fn carried(who: &str, before: &[Traffic], now: &[Traffic]) -> Vec<String> {
+fn carried(
+    who: &str,
+    before: &[Traffic],
+    now: &[Traffic],
+    on_the_way: &BTreeSet<String>,
+) -> Vec<String> {
     now.iter()
-        .filter(|link| link.link != "lo")
+        .filter(|link| link.link != "lo" && on_the_way.contains(&link.link))
         .filter_map(|link| {
             let old = before.iter().find(|old| old.link == link.link)?;
             let sent = link.sent.saturating_sub(old.sent);
@@ -227,10 +278,9 @@ fn ends(ends: &Ends) -> String {
 }
 
 /// The largest packet that is answered, where one is.
-async fn width(asker: &Place, seen: &Testimony, to: IpAddr) -> Option<String> {
+async fn width(asker: &Namespace, seen: &Testimony, to: IpAddr) -> Option<String> {
     let link = seen.way.as_ref()?.mtu?;
     let answered = asker
-        .namespace
         .enter(move || echo::largest(to, link))
         .await
         .ok()
@@ -244,12 +294,14 @@ async fn width(asker: &Place, seen: &Testimony, to: IpAddr) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{carried, connections};
     use crate::reach::question::Ask;
     use crate::world::host::witness::{Ends, Tracked, Traffic};
 
     #[test]
-    fn only_what_moved_is_told() {
+    fn only_what_moved_on_the_way_is_told() {
         let link = |name: &str, sent, received| Traffic {
             link: name.to_owned(),
             sent,
@@ -257,9 +309,10 @@ mod tests {
             dropped: 0,
         };
         let before = [link("lo", 1, 1), link("eth0", 5, 5), link("eth1", 2, 2)];
-        let now = [link("lo", 9, 9), link("eth0", 8, 6), link("eth1", 2, 2)];
+        let now = [link("lo", 9, 9), link("eth0", 8, 6), link("eth1", 3, 2)];
+        let on_the_way = BTreeSet::from(["lo".to_owned(), "eth0".to_owned()]);
         assert_eq!(
-            carried("web", &before, &now),
+            carried("web", &before, &now, &on_the_way),
             ["`eth0` of `web`: 3 packets out, 1 in"]
         );
     }

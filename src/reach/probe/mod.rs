@@ -1,5 +1,6 @@
 //! Asks for real: a thread enters the namespace of the one who asks and speaks itself (TCP, UDP, ICMP echo, DNS to the
-//! resolver there), so nothing has to be in the image. Only what is handed in as a question is asked, and only of the
+//! resolver there), so nothing has to be in the image; where this process may not enter, an envoy in a container of its
+//! own does ([`place`]). Only what is handed in as a question is asked, and only of the
 //! addresses that the scene gives for it; an address that is only a placeholder is never asked.
 
 pub mod confirm;
@@ -7,6 +8,7 @@ pub mod dns;
 pub mod echo;
 pub mod evidence;
 pub mod neighbour;
+pub mod place;
 pub mod responder;
 pub mod socket;
 pub mod sockets;
@@ -17,24 +19,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::reach::compare::{Seen, SeenOutcome};
+use crate::reach::probe::place::Place;
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
 use crate::reach::scene::{Scene, is_placeholder};
 use crate::reach::verdict::Failure;
 use crate::world::host::neighbours::{self, Learned};
-use crate::world::netns::Namespace;
-
-/// Somebody who asks: a namespace, and the files by which names are found there.
-#[derive(Debug, Clone)]
-pub struct Place {
-    pub namespace: Namespace,
-    pub resolver: dns::Resolver,
-}
 
 /// How patient the probes are and how many there are at once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Patience {
     /// The longest that one question may take. Three ARP questions take three seconds; whether they are being asked in
     /// vain is read from the neighbour table before that.
@@ -58,8 +54,8 @@ impl Default for Patience {
 }
 
 /// A question with the addresses that count as its target.
-#[derive(Debug, Clone)]
-struct Job {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
     number: usize,
     question: Question,
     /// The addresses of the one that is meant, for names.
@@ -106,9 +102,9 @@ pub async fn probe(
         }
         if let (Some(known), Some(_)) = (&known, rounds.peek()) {
             for (viewpoint, known) in known {
-                if let Some(place) = places.get(viewpoint) {
+                if let Some(namespace) = places.get(viewpoint).and_then(Place::namespace) {
                     // What could not be forgotten now, the kernel forgets in time.
-                    let _ = neighbours::forget(&place.namespace, known).await;
+                    let _ = neighbours::forget(namespace, known).await;
                 }
             }
         }
@@ -166,7 +162,11 @@ fn near(scene: &Scene, viewpoint: &Viewpoint, jobs: &[Job]) -> usize {
 async fn learned(places: &BTreeMap<Viewpoint, Place>) -> BTreeMap<&Viewpoint, Learned> {
     let mut known = BTreeMap::new();
     for (viewpoint, place) in places {
-        if let Ok(learned) = neighbours::learned(&place.namespace).await {
+        // An envoy has no right to make anybody forget.
+        let Some(namespace) = place.namespace() else {
+            continue;
+        };
+        if let Ok(learned) = neighbours::learned(namespace).await {
             known.insert(viewpoint, learned);
         }
     }
@@ -190,10 +190,7 @@ async fn asked_at_once(
             .unwrap_or_default();
         tasks.push(tokio::spawn(async move {
             let numbers: Vec<usize> = jobs.iter().map(|job| job.number).collect();
-            let namespace = place.namespace.clone();
-            let answers = namespace
-                .enter(move || inside(&place, jobs, &bound, patience))
-                .await;
+            let answers = place.ask(jobs, bound, patience).await;
             match answers {
                 Ok(answers) => answers,
                 Err(error) => numbers
@@ -227,7 +224,7 @@ fn unclear(error: &io::Error) -> Seen {
 
 /// On the thread that is inside.
 fn inside(
-    place: &Place,
+    resolver: &dns::Resolver,
     jobs: Vec<Job>,
     bound: &[IpAddr],
     patience: Patience,
@@ -241,7 +238,7 @@ fn inside(
         let mut tasks = Vec::new();
         for job in jobs {
             let gate = Arc::clone(&gate);
-            let resolver = place.resolver.clone();
+            let resolver = resolver.clone();
             let bound = bound.to_vec();
             tasks.push(tokio::task::spawn_local(async move {
                 let _turn = gate.acquire().await;
@@ -352,11 +349,7 @@ pub fn failed(error: &io::Error) -> Seen {
 /// For whom the host asks in vain. As a router it tells so after three seconds; its neighbour table says so before.
 pub async fn host_asks_in_vain(places: &BTreeMap<Viewpoint, Place>) -> BTreeSet<IpAddr> {
     match places.get(&Viewpoint::Host) {
-        Some(host) => host
-            .namespace
-            .enter(neighbour::asked_in_vain)
-            .await
-            .unwrap_or_default(),
+        Some(host) => host.in_vain().await.unwrap_or_default(),
         None => BTreeSet::new(),
     }
 }

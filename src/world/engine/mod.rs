@@ -12,6 +12,7 @@ pub mod container;
 pub mod context;
 pub mod credential;
 pub mod endpoint;
+pub mod envoy;
 pub mod error;
 pub mod existing;
 pub mod facts;

@@ -120,7 +120,8 @@ impl Host {
             | Thing::Record { .. }
             | Thing::Container { .. }
             | Thing::Network { .. }
-            | Thing::Volume { .. } => Err(WorldError::new(
+            | Thing::Volume { .. }
+            | Thing::Image { .. } => Err(WorldError::new(
                 ErrorKind::Unsupported,
                 format!(
                     "cannot remove the {} `{}`",

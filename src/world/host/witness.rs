@@ -34,6 +34,8 @@ pub struct Testimony {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
     pub link: String,
+    /// The link's own.
+    pub mac: Option<Mac>,
     pub via: Option<IpAddr>,
     pub source: Option<IpAddr>,
     /// The link's, or less where the kernel has learned of a narrower place.
@@ -81,6 +83,7 @@ pub async fn testimony(namespace: &Namespace, to: IpAddr) -> io::Result<Testimon
     let links = table::link_messages(&socket).await.map_err(told)?;
     let mut names = BTreeMap::new();
     let mut widths = BTreeMap::new();
+    let mut macs = BTreeMap::new();
     let mut traffic = Vec::new();
     for link in &links {
         let name = table::name(link);
@@ -95,12 +98,19 @@ pub async fn testimony(namespace: &Namespace, to: IpAddr) -> io::Result<Testimon
                 LinkAttribute::Mtu(mtu) => {
                     widths.insert(name.clone(), *mtu);
                 }
+                LinkAttribute::Address(bytes) => {
+                    let bytes: Option<[u8; 6]> = bytes.as_slice().try_into().ok();
+                    macs.extend(bytes.map(|bytes| (name.clone(), Mac::new(bytes))));
+                }
                 _ => {}
             }
         }
         names.insert(link.header.index, name);
     }
-    let way = way(&socket, to, &names, &widths).await;
+    let mut way = way(&socket, to, &names, &widths).await;
+    if let Some(way) = &mut way {
+        way.mac = macs.get(&way.link).copied();
+    }
     let next = way.as_ref().and_then(|way| way.via).unwrap_or(to);
     let neighbours = neighbours(&socket, message::family(to)).await?;
     let neighbour = neighbours.into_iter().find(|known| known.address == next);
@@ -138,6 +148,7 @@ async fn way(
         Some(Way {
             mtu: learned.or_else(|| widths.get(&link).copied()),
             link,
+            mac: None,
             via: fact.gateway,
             source: fact.source,
         })
