@@ -89,7 +89,7 @@ plain() {
 }
 
 if [ $setup = yes ]; then
-    tier "set-up" sh tests/setup.sh engine guest newest
+    tier "set-up" sh tests/setup.sh engine guest newest ssh
 fi
 tier "tiers 0 and 1: texts, plans, the world in memory" plain
 if [ $quick = no ]; then

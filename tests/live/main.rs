@@ -28,6 +28,7 @@ mod place;
 mod quickstart;
 mod reach;
 mod readme;
+mod remote;
 mod runner;
 mod shim;
 mod timings;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         quickstart::tests(),
         reach::tests(),
         readme::tests(),
+        remote::tests(),
         shim::tests(),
         timings::tests(),
     ]
