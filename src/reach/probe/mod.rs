@@ -336,7 +336,8 @@ pub fn failed(error: &io::Error) -> Seen {
         Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE) => {
             SeenOutcome::Fail(Failure::Refused)
         }
-        Some(libc::ETIMEDOUT) => SeenOutcome::Fail(Failure::Timeout),
+        // ENOBUFS is what a link that drops a packet makes the kernel say to a socket that hears errors (ip(7)).
+        Some(libc::ETIMEDOUT | libc::ENOBUFS) => SeenOutcome::Fail(Failure::Timeout),
         Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => {
             SeenOutcome::Fail(Failure::NoRoute)
         }

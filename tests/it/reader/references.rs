@@ -147,3 +147,83 @@ fn a_mistake_tells_how_it_came_here() {
     "#]]
     .assert_eq(&told(&reading));
 }
+
+#[test]
+fn changes_between_checks_say_whom_and_which_network() {
+    tells(
+        "
+services:
+  app: {image: lab, networks: [front]}
+  db: {image: lab, networks: [back]}
+networks: {front: {}, back: {}, unused: {}}
+checks:
+  - name: one
+    from: app
+    to: db
+    after:
+      - {connect: nope, network: back}
+      - {connect: app, network: frnt}
+      - {connect: app, network: unused}
+      - {connect: app}
+      - {disconnect: app, network: [back]}
+      - {disconnect: app, network: front, stop: app}
+      - {network: back}
+",
+        expect![[r#"
+            error[unknown-reference]: there is no service `nope`
+              --> stack.yaml:11:19
+               |
+            11 |       - {connect: nope, network: back}
+               |                   ^^^^
+            hint: name a service of this file
+
+            error[unknown-reference]: there is no network `frnt`
+              --> stack.yaml:12:33
+               |
+            12 |       - {connect: app, network: frnt}
+               |                                 ^^^^
+            hint: name a network of this file
+
+            error[unknown-reference]: there is no network `unused`
+              --> stack.yaml:13:33
+               |
+            13 |       - {connect: app, network: unused}
+               |                                 ^^^^^^
+            hint: name a network of this file
+
+            error[bad-check]: `connect` needs a `network`
+              --> stack.yaml:14:9
+               |
+            14 |       - {connect: app}
+               |         ^^^^^^^^^^^^^^
+            hint: write {connect: SERVICE, network: NETWORK}
+
+            error[bad-check]: `disconnect` needs a `network`
+              --> stack.yaml:15:9
+               |
+            15 |       - {disconnect: app, network: [back]}
+               |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            hint: write {disconnect: SERVICE, network: NETWORK}
+
+            error[wrong-type]: checks[0].after[4].network must be a string
+              --> stack.yaml:15:36
+               |
+            15 |       - {disconnect: app, network: [back]}
+               |                                    ^^^^^^ this is a list
+
+            error[bad-check]: each entry of `after` says one thing
+              --> stack.yaml:16:9
+               |
+            16 |       - {disconnect: app, network: front, stop: app}
+               |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            hint: write one of restart, stop, start, kill, pause, unpause, connect, disconnect in each: [{stop: web}, {start: web}]; `network` goes with the last two
+
+            error[bad-check]: each entry of `after` says one thing
+              --> stack.yaml:17:9
+               |
+            17 |       - {network: back}
+               |         ^^^^^^^^^^^^^^^
+            hint: write one of restart, stop, start, kill, pause, unpause, connect, disconnect in each: [{stop: web}, {start: web}]; `network` goes with the last two
+        "#]],
+    );
+}
