@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::sight::Sight;
-use crate::reach::check::viewpoints;
 use crate::reach::compare::{Agreement, Compared, Counts, compare};
 use crate::reach::matrix::{By, label, matrix, render};
 use crate::reach::predict;
 use crate::reach::predict::cells::questions;
 use crate::reach::question::Question;
 use crate::reach::scene::Scene;
+use crate::reach::words::viewpoints;
 use crate::world::live::Live;
 
 #[derive(Debug, Clone, Args)]

@@ -8,8 +8,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::sight::Sight;
 use crate::plan::observed::Observed;
-use crate::reach::advice::{Case, advice};
-use crate::reach::check;
+use crate::reach::advice::advice;
+use crate::reach::advice::case::Case;
 use crate::reach::compare::{Agreement, Compared, Counts};
 use crate::reach::explain;
 use crate::reach::facts::Facts;
@@ -17,6 +17,7 @@ use crate::reach::predict::{Cell, predict};
 use crate::reach::probe::evidence;
 use crate::reach::question::Ask;
 use crate::reach::rules;
+use crate::reach::words;
 use crate::world::live::Live;
 
 #[derive(Debug, Clone, Args)]
@@ -59,7 +60,7 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
     let sight = Sight::open(context)?;
     if !arguments.probe {
         let scene = sight.wanted();
-        let questions = check::ask(&scene, from, to, ask).map_err(Failure::said)?;
+        let questions = words::ask(&scene, from, to, ask).map_err(Failure::said)?;
         let cells: Vec<Cell> = questions
             .into_iter()
             .map(|question| Cell {
@@ -90,7 +91,7 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
 
 async fn asked(sight: &Sight, live: &Live, from: &str, to: &str, ask: Ask) -> Outcome {
     let standing = sight.standing(live).await?;
-    let questions = check::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
+    let questions = words::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
     let mut cells = Vec::new();
     let mut text = String::new();
     for question in questions {

@@ -19,3 +19,4 @@ pub mod rules;
 pub mod scene;
 pub mod standing;
 pub mod verdict;
+pub mod words;

@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 
 use crate::reach::predict::Path;
-use crate::reach::predict::packet::Arrival;
+use crate::reach::predict::packet::{Arrival, MOST_HOPS};
 use crate::reach::predict::segment::deliver;
-use crate::reach::predict::trace::MOST_HOPS;
 use crate::reach::rules::host::{self, NoRoute};
 use crate::reach::scene::{Endpoint, HOST, NodeId, NodeKind, Scene, is_placeholder, shown};
 use crate::reach::verdict::{Code, Failure, Hop, Obstacle, Stage, Verdict};

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use crate::reach::predict::Path;
 use crate::reach::predict::packet::{Packet, Rewrite};
-use crate::reach::predict::trace::there_and_back;
 use crate::reach::question::{Ask, Question};
 use crate::reach::rules::bridge::{self, B6, Forwarded};
 use crate::reach::rules::engine::{self, V6};
@@ -14,16 +13,31 @@ use crate::reach::rules::publish::{self, Came, P14, Publish};
 use crate::reach::scene::{GatewayMode, HOST, NodeId, Scene};
 use crate::reach::verdict::{Hop, Obstacle, Translation};
 
-/// Published ports, at the host. True where the proxy took the packet and the container answered it.
+/// What becomes of a packet for a published port.
+pub enum Taken {
+    /// It goes on, translated or as it is.
+    Not,
+    ByProxy(Box<Proxied>),
+}
+
+/// The proxy has taken it, and asks the container itself.
+pub struct Proxied {
+    pub to: IpAddr,
+    pub question: Question,
+    /// What the client does not take for an answer, even where the container gives one.
+    pub unheard: Option<Obstacle>,
+}
+
+/// Published ports, at the host.
 pub fn taken_by_engine(
     scene: &Scene,
     came: Option<usize>,
     packet: &mut Packet,
     question: &Question,
     path: &mut Path,
-) -> Result<bool, Obstacle> {
+) -> Taken {
     let (Some(port), Some(protocol)) = (packet.port, question.ask.protocol()) else {
-        return Ok(false);
+        return Taken::Not;
     };
     let link = came.and_then(|link| scene.nodes[HOST].links.get(link));
     let bridge = link.and_then(|link| Some((link.segment?, scene.bridge_of(link)?)));
@@ -33,7 +47,7 @@ pub fn taken_by_engine(
         (Some(_), None) => Came::ByWire,
     };
     match publish::publication(scene, came, packet.destination, protocol, port) {
-        Publish::Not => Ok(false),
+        Publish::Not => Taken::Not,
         Publish::Translated(publication, to, card) => {
             path.cards_of(exit::published(scene, publication.node));
             path.card(card);
@@ -62,7 +76,7 @@ pub fn taken_by_engine(
             packet.destination = to;
             packet.port = Some(publication.target);
             packet.translated = true;
-            Ok(false)
+            Taken::Not
         }
         Publish::Proxied(publication, to, card) => {
             path.cards_of(exit::published(scene, publication.node));
@@ -86,12 +100,13 @@ pub fn taken_by_engine(
                 },
                 ..question.clone()
             };
-            there_and_back(scene, HOST, None, to, &second, path)?;
             let is_udp = matches!(question.ask, Ask::Udp(_));
-            match strange_answer(scene, packet).filter(|_| is_udp) {
-                Some(strange) => Err(publish::strange(packet.destination, strange)),
-                None => Ok(true),
-            }
+            let strange = strange_answer(scene, packet).filter(|_| is_udp);
+            Taken::ByProxy(Box::new(Proxied {
+                to,
+                question: second,
+                unheard: strange.map(|strange| publish::strange(packet.destination, strange)),
+            }))
         }
     }
 }

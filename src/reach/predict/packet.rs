@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use crate::reach::scene::NodeId;
 
+/// No path of ours is longer; a loop of routes is.
+pub const MOST_HOPS: usize = 8;
+
 /// What a namespace changed in a packet, so that the answer can be changed back.
 #[derive(Debug, Clone, Copy)]
 pub struct Rewrite {

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use crate::model::network::IpvlanMode;
 use crate::reach::predict::answer::back;
-use crate::reach::predict::gate::{leave_translated, pass_the_host, taken_by_engine};
-use crate::reach::predict::packet::{Arrival, Packet};
+use crate::reach::predict::gate::{Taken, leave_translated, pass_the_host, taken_by_engine};
+use crate::reach::predict::packet::{Arrival, MOST_HOPS, Packet};
 use crate::reach::predict::segment::{asks_through_the_link, deliver};
 use crate::reach::predict::{Path, listen};
 use crate::reach::question::{Ask, Question};
@@ -23,9 +23,6 @@ use crate::reach::scene::{
     Endpoint, GatewayMode, HOST, Link, Node, NodeId, NodeKind, Role, Route, Scene, SegmentKind,
 };
 use crate::reach::verdict::{Code, Failure, Hop, Obstacle, Stage, Verdict};
-
-/// No path of ours is longer; a loop of routes is.
-pub const MOST_HOPS: usize = 8;
 
 /// The whole question: there, a listener, and back.
 pub fn there_and_back(
@@ -109,9 +106,11 @@ fn there(
     for _ in 0..MOST_HOPS {
         if at == HOST
             && scene.is_local(HOST, packet.destination)
-            && taken_by_engine(scene, came, &mut packet, question, path)?
+            && let Taken::ByProxy(proxied) =
+                taken_by_engine(scene, came, &mut packet, question, path)
         {
-            return Ok(None);
+            there_and_back(scene, HOST, None, proxied.to, &proxied.question, path)?;
+            return proxied.unheard.map_or(Ok(None), Err);
         }
         if scene.is_local(at, packet.destination) {
             let node = &scene.nodes[at];
@@ -205,8 +204,11 @@ fn translated_on_the_way(
         return false;
     }
     let (mut translated, mut way) = (packet.clone(), path.clone());
-    // The proxy is behind the host's own door, and what is not translated does not get that far.
-    let _ = taken_by_engine(scene, None, &mut translated, question, &mut way);
+    match taken_by_engine(scene, None, &mut translated, question, &mut way) {
+        Taken::Not => {}
+        // It is behind the host's own door, and what is not translated does not get that far.
+        Taken::ByProxy(_) => return false,
+    }
     if translated.translated {
         (*packet, *path) = (translated, way);
         return true;

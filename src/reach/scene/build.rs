@@ -6,7 +6,7 @@ use crate::plan::desired::{Desired, Wishes, desired};
 use crate::plan::observed::Observed;
 use crate::reach::facts::Facts;
 use crate::reach::scene::draft::{Draft, Moment};
-use crate::reach::scene::{Scene, container, host, network};
+use crate::reach::scene::{Scene, container, exit, host, network};
 
 /// The scene of a stack. `observed` may be empty: then the file alone speaks.
 pub fn scene(
@@ -34,7 +34,7 @@ pub fn scene_of(
     host::add_lans(&mut draft);
     let containers = container::add(&mut draft);
     host::add_shims(&mut draft);
-    container::add_ways_out(&mut draft, &containers);
+    exit::add_ways_out(&mut draft, &containers);
     host::add_way_out(&mut draft);
     network::add_other(&mut draft);
     draft.finish()

@@ -9,6 +9,7 @@ pub mod address;
 pub mod build;
 pub mod container;
 pub mod draft;
+pub mod exit;
 pub mod host;
 pub mod network;
 

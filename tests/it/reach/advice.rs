@@ -8,8 +8,8 @@ use expect_test::expect;
 use stack::model::stack::Stack;
 use stack::plan::desired::{Wishes, desired};
 use stack::plan::observed::Observed;
-use stack::reach::advice::{Case, advice};
-use stack::reach::check;
+use stack::reach::advice::advice;
+use stack::reach::advice::case::Case;
 use stack::reach::delta::delta;
 use stack::reach::facts::Facts;
 use stack::reach::predict;
@@ -18,6 +18,7 @@ use stack::reach::scene::Scene;
 use stack::reach::scene::build::scene_of;
 use stack::reach::scene::draft::Moment;
 use stack::reach::verdict::Verdict;
+use stack::reach::words;
 
 use crate::reach::build::{new, on, read, seen, stack};
 
@@ -96,7 +97,7 @@ fn the_least_change_is_told_with_how_it_is_written() {
 /// Whether somebody gets through with each of the viewpoints; a port that the advice publishes is asked at the host.
 fn works(scene: &Scene, from: &str, to: &str, ask: Ask) -> bool {
     let mut askers: BTreeMap<String, bool> = BTreeMap::new();
-    for question in check::ask(scene, from, to, ask).unwrap_or_default() {
+    for question in words::ask(scene, from, to, ask).unwrap_or_default() {
         let verdict = predict::predict(scene, &question).verdict;
         *askers.entry(question.from.to_string()).or_default() |= verdict == Verdict::Ok;
     }

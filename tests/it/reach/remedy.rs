@@ -8,12 +8,13 @@ use stack::file::request::{Request, Text};
 use stack::model::stack::Stack;
 use stack::plan::desired::Wishes;
 use stack::plan::observed::Observed;
-use stack::reach::advice::{Case, advice};
-use stack::reach::check;
+use stack::reach::advice::advice;
+use stack::reach::advice::case::Case;
 use stack::reach::predict;
 use stack::reach::question::Ask;
 use stack::reach::scene::Scene;
 use stack::reach::verdict::{Code, Verdict};
+use stack::reach::words;
 
 use crate::reach::build::{new, seen};
 
@@ -34,7 +35,7 @@ fn merged(file: &Path, over: &[String]) -> Result<Stack, String> {
 /// Whether each of those who ask gets through, wherever somebody listens.
 fn is_open(scene: &Scene, from: &str, to: &str, ask: Ask) -> bool {
     let mut askers: BTreeMap<String, bool> = BTreeMap::new();
-    for question in check::ask(scene, from, to, ask).unwrap_or_default() {
+    for question in words::ask(scene, from, to, ask).unwrap_or_default() {
         let prediction = predict::predict(scene, &question);
         let open = match prediction.verdict {
             Verdict::Ok => true,

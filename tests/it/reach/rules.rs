@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use stack::model::stack::Stack;
-use stack::reach::check;
 use stack::reach::facts::{Backend, Facts};
 use stack::reach::predict;
 use stack::reach::question::{Ask, Question, Target};
 use stack::reach::rules;
 use stack::reach::scene::Scene;
 use stack::reach::verdict::Verdict;
+use stack::reach::words;
 
 use crate::reach::build::{new, old, published, read, seen};
 
@@ -144,7 +144,7 @@ fn met(scene: &Scene, text: &str) -> BTreeSet<&'static str> {
     let raw = to.strip_prefix('=').map(|name| Target::Name(name.into()));
     let address = to.parse::<IpAddr>().ok().map(Target::Address);
     let questions = match raw.or(address) {
-        Some(to) => check::viewpoints(scene, from)
+        Some(to) => words::viewpoints(scene, from)
             .unwrap()
             .into_iter()
             .map(|from| Question {
@@ -154,7 +154,7 @@ fn met(scene: &Scene, text: &str) -> BTreeSet<&'static str> {
                 meant: String::new(),
             })
             .collect(),
-        None => check::ask(scene, from, to, ask).unwrap_or_else(|error| panic!("{text}: {error}")),
+        None => words::ask(scene, from, to, ask).unwrap_or_else(|error| panic!("{text}: {error}")),
     };
     questions
         .iter()
@@ -415,7 +415,7 @@ fn gateway_modes_by_the_engines_version() {
             ("db", "10.80.0.10"),
             ("in1", "10.20.0.9"),
         ] {
-            let ask = check::ask(&scene, from, to, Ask::Tcp(80)).unwrap();
+            let ask = words::ask(&scene, from, to, Ask::Tcp(80)).unwrap();
             let prediction = predict::predict(&scene, &ask[0]);
             words.push(match prediction.verdict {
                 Verdict::Depends(_) => "lets in".to_owned(),
