@@ -22,19 +22,14 @@ pub async fn links(host: &Host, process: u32) -> Result<Vec<InsideLink>, WorldEr
     let socket = Socket::open(&namespace, host.fuse.clone())
         .await
         .map_err(|error| broken(act(), &error))?;
-    let inside = table::link_messages(&socket)
-        .await
-        .map_err(|error| refused(act(), &error))?;
+    let inside = table::link_messages(&socket).map_err(|error| refused(act(), &error))?;
     let outside = table::link_messages(&host.socket)
-        .await
         .map_err(|error| refused("cannot read the host's links", &error))?;
     let outside: BTreeMap<u32, &LinkMessage> = outside
         .iter()
         .map(|message| (message.header.index, message))
         .collect();
-    let facts = table::links(&socket)
-        .await
-        .map_err(|error| refused(act(), &error))?;
+    let facts = table::links(&socket).map_err(|error| refused(act(), &error))?;
     Ok(facts
         .into_iter()
         .map(|link| {

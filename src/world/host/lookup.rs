@@ -30,7 +30,6 @@ pub async fn facts(host: &Host, links: &[LinkFact]) -> Result<Vec<RouteFact>, Wo
         .map(|link| (link.index, link.name.clone()))
         .collect();
     let messages = table::routes(&host.socket)
-        .await
         .map_err(|error| refused("cannot read the host's routes", &error))?;
     Ok(messages
         .iter()

@@ -159,7 +159,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
         kinds.insert(word.to_owned(), made(result));
     }
     // Something to sit on: the pair that was just made.
-    let links = table::links(&socket).await.unwrap_or_default();
+    let links = table::links(&socket).unwrap_or_default();
     let Some(base) = links
         .iter()
         .find(|link| link.name == "try-veth")
@@ -182,7 +182,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
         .await;
         kinds.insert(word.to_owned(), made(result));
         // A parent takes only one kind, so it is let go before the next is tried.
-        let links = table::links(&socket).await.unwrap_or_default();
+        let links = table::links(&socket).unwrap_or_default();
         if let Some(child) = links.iter().find(|link| link.name == format!("try-{word}")) {
             let gone = RouteNetlinkMessage::DelLink(message::link(child.index));
             socket

@@ -130,7 +130,6 @@ impl Host {
             .map(|link| (link.index, link.name.clone()))
             .collect();
         let routes = table::routes(&self.socket)
-            .await
             .map_err(|error| refused(act, &error))?
             .iter()
             .filter_map(|message| table::route_fact(message, &names))
@@ -225,9 +224,7 @@ impl Host {
     }
 
     async fn links(&self) -> Result<Vec<LinkFact>, WorldError> {
-        table::links(&self.socket)
-            .await
-            .map_err(|error| refused("cannot read the host's links", &error))
+        table::links(&self.socket).map_err(|error| refused("cannot read the host's links", &error))
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn forget(namespace: &Namespace, but: &Learned) -> io::Result<()> {
 async fn of(socket: &Socket) -> io::Result<Learned> {
     let mut found = Learned::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let entries = listed(socket, family).await?;
+        let entries = listed(socket, family)?;
         found.extend(entries.iter().filter_map(entry));
     }
     Ok(found)

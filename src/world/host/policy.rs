@@ -24,13 +24,12 @@ impl Host {
             ask.header.family = family;
             let found = self
                 .socket
-                .list(RouteNetlinkMessage::GetRule(ask))
-                .await
+                .list(RouteNetlinkMessage::GetRule(ask), |message| match message {
+                    RouteNetlinkMessage::NewRule(message) => Some(rule(&message)),
+                    _ => None,
+                })
                 .map_err(|error| refused("cannot read the host's policy rules", &error))?;
-            rules.extend(found.iter().filter_map(|message| match message {
-                RouteNetlinkMessage::NewRule(message) => Some(rule(message)),
-                _ => None,
-            }));
+            rules.extend(found);
         }
         Ok(rules)
     }
@@ -38,25 +37,18 @@ impl Host {
     /// The neighbours whose link-layer address the kernel knows.
     pub async fn neighbours(&self) -> Result<Vec<Neighbour>, WorldError> {
         let links = self.links().await?;
-        let found = self
-            .socket
-            .list(RouteNetlinkMessage::GetNeighbour(
-                NeighbourMessage::default(),
-            ))
-            .await
-            .map_err(|error| refused("cannot read the host's neighbours", &error))?;
-        Ok(found
-            .iter()
-            .filter_map(|message| match message {
+        let ask = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        self.socket
+            .list(ask, |message| match message {
                 RouteNetlinkMessage::NewNeighbour(message) => {
                     let link = links
                         .iter()
                         .find(|link| link.index == message.header.ifindex)?;
-                    neighbour(message, &link.name)
+                    neighbour(&message, &link.name)
                 }
                 _ => None,
             })
-            .collect())
+            .map_err(|error| refused("cannot read the host's neighbours", &error))
     }
 
     /// Where packets to these addresses would go now.

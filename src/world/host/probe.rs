@@ -143,9 +143,8 @@ impl Host {
         let inside = Socket::open(&namespace, self.fuse.clone())
             .await
             .map_err(|error| broken(act, &error))?;
-        let links = crate::world::host::table::links(&inside)
-            .await
-            .map_err(|error| refused(act, &error))?;
+        let links =
+            crate::world::host::table::links(&inside).map_err(|error| refused(act, &error))?;
         let made = links.iter().find(|link| link.name == "probe");
         let Some((index, mac)) = made.and_then(|link| Some((link.index, link.mac?))) else {
             return Err(WorldError::new(ErrorKind::Missing, act, "it is gone"));

@@ -274,16 +274,12 @@ pub async fn find_door(
         return Ok(None);
     };
     let act = || format!("cannot look into `{}`", spec.container);
-    let links = table::links(&inside)
-        .await
-        .map_err(|error| refused(act(), &error))?;
+    let links = table::links(&inside).map_err(|error| refused(act(), &error))?;
     let names = links
         .iter()
         .map(|link| (link.index, link.name.clone()))
         .collect();
-    let routes = table::routes(&inside)
-        .await
-        .map_err(|error| refused(act(), &error))?;
+    let routes = table::routes(&inside).map_err(|error| refused(act(), &error))?;
     let open = routes
         .iter()
         .filter_map(|message| table::route_fact(message, &names))
@@ -346,7 +342,6 @@ async fn door_link(
 ) -> Result<Option<u32>, WorldError> {
     let addresses = endpoints.addresses(&spec.container, &spec.network).await?;
     let links = table::links(inside)
-        .await
         .map_err(|error| refused(format!("cannot look into `{}`", spec.container), &error))?;
     Ok(links
         .iter()

@@ -3,14 +3,16 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::AsyncSocket;
+use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
-use tokio::sync::Semaphore;
 
 use crate::world::host::fuse::Fuse;
 use crate::world::netns::Namespace;
@@ -20,9 +22,17 @@ use crate::world::netns::Namespace;
 pub struct Socket {
     handle: rtnetlink::Handle,
     fuse: Fuse,
-    /// The kernel answers one list at a time on a socket and refuses a second one with EBUSY
-    /// (`__netlink_dump_start`, net/netlink/af_netlink.c), so lists wait for their turn.
-    turn: Arc<Semaphore>,
+    /// Lists have a socket to themselves: rtnetlink's decodes all messages of a list before the first one is handed over,
+    /// and a link takes about 30 KB so. The kernel answers one list at a time on a socket (`__netlink_dump_start`,
+    /// net/netlink/af_netlink.c).
+    lists: Arc<Mutex<Lists>>,
+}
+
+/// A socket for lists, and the number of the last one.
+#[derive(Debug)]
+struct Lists {
+    socket: netlink_sys::Socket,
+    number: u32,
 }
 
 /// What the kernel refused with.
@@ -69,7 +79,7 @@ impl Socket {
     /// A socket inside `namespace`. Needs the async runtime around it.
     pub async fn open(namespace: &Namespace, fuse: Fuse) -> io::Result<Socket> {
         let runtime = tokio::runtime::Handle::current();
-        let handle = namespace
+        let (handle, lists) = namespace
             .enter(move || {
                 let guard = runtime.enter();
                 let (mut connection, handle, _) = rtnetlink::new_connection()?;
@@ -80,11 +90,22 @@ impl Socket {
                 let _ = socket.set_cap_ack(true);
                 runtime.spawn(connection);
                 drop(guard);
-                Ok(handle)
+                let mut lists = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+                lists.bind_auto()?;
+                lists.connect(&netlink_sys::SocketAddr::new(0, 0))?;
+                let _ = lists.set_ext_ack(true);
+                let _ = lists.set_cap_ack(true);
+                Ok((handle, lists))
             })
             .await?;
-        let turn = Arc::new(Semaphore::new(1));
-        Ok(Socket { handle, fuse, turn })
+        Ok(Socket {
+            handle,
+            fuse,
+            lists: Arc::new(Mutex::new(Lists {
+                socket: lists,
+                number: 0,
+            })),
+        })
     }
 
     /// Sends a message that changes something, and waits for the kernel's acknowledgement. `flags` are added to the
@@ -104,16 +125,22 @@ impl Socket {
         self.send(message, NLM_F_REQUEST | NLM_F_ACK).await
     }
 
-    /// Asks for all things of a sort. A table that changed under the dump is asked for again.
-    pub async fn list(
+    /// Asks for all things of a sort, and keeps of each what `keep` makes of it. A table that changed under the list is
+    /// asked for again. The kernel answers such requests while it takes them, so nothing is waited for here.
+    pub fn list<T>(
         &self,
         message: RouteNetlinkMessage,
-    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
-        // The semaphore is never closed; if it were, the kernel itself would still keep the order.
-        let _turn = self.turn.acquire().await.ok();
+        mut keep: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        // Where a list was left in the middle, the next one knows its own answers by their number.
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tries = 0;
         loop {
-            match self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP).await {
+            lists.number = lists.number.wrapping_add(1);
+            request.header.sequence_number = lists.number;
+            match listed(&lists.socket, &mut request, &mut keep) {
                 Err(error) if error.errno == Errno::EINTR && tries < 10 => tries += 1,
                 done => return done,
             }
@@ -151,6 +178,56 @@ impl Socket {
             }
         }
         Ok(found)
+    }
+}
+
+/// One list, message by message.
+fn listed<T>(
+    socket: &netlink_sys::Socket,
+    request: &mut NetlinkMessage<RouteNetlinkMessage>,
+    keep: &mut impl FnMut(RouteNetlinkMessage) -> Option<T>,
+) -> Result<Vec<T>, NetlinkError> {
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let mut found = Vec::new();
+    let mut changed = false;
+    loop {
+        let (answer, _) = socket.recv_from_full()?;
+        let mut rest = answer.as_slice();
+        while let [a, b, c, d, ..] = *rest {
+            let length = u32::from_ne_bytes([a, b, c, d]) as usize;
+            let (Some(one), false) = (rest.get(..length), length == 0) else {
+                break;
+            };
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            // A message that cannot be read says nothing that we know.
+            let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) else {
+                continue;
+            };
+            if message.header.sequence_number != request.header.sequence_number {
+                continue;
+            }
+            changed |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                NetlinkPayload::InnerMessage(inner) => found.extend(keep(inner)),
+                NetlinkPayload::Error(error) => {
+                    let code = error.code.map_or(0, |code| -code.get());
+                    return Err(NetlinkError {
+                        errno: Errno::from_raw(code),
+                        sentence: sentence(&error.header),
+                    });
+                }
+                NetlinkPayload::Done(done) if done.code < 0 => {
+                    return Err(Errno::from_raw(-done.code).into());
+                }
+                NetlinkPayload::Done(_) if changed => return Err(Errno::EINTR.into()),
+                NetlinkPayload::Done(_) => return Ok(found),
+                // NLMSG_NOOP, NLMSG_OVERRUN and what later kernels may add say nothing about this request.
+                _ => {}
+            }
+        }
     }
 }
 

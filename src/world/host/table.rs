@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoIpVlan, InfoMacVlan, InfoPortData, InfoVlan, IpVlanFlags,
-    IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    IpVlanMode, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -21,60 +21,62 @@ use crate::world::host::socket::{NetlinkError, Socket};
 pub const MAIN_TABLE: u32 = 254;
 
 /// All links of the socket's namespace, by index, with their addresses.
-pub async fn links(socket: &Socket) -> Result<Vec<LinkFact>, NetlinkError> {
-    let messages = link_messages(socket).await?;
-    let names: BTreeMap<u32, String> = messages
+pub fn links(socket: &Socket) -> Result<Vec<LinkFact>, NetlinkError> {
+    // Counters are half of what the kernel tells of a link.
+    let mut ask = LinkMessage::default();
+    ask.attributes
+        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let mut told = socket.list(RouteNetlinkMessage::GetLink(ask), |message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(link_fact(&message)),
+        _ => None,
+    })?;
+    told.sort_by_key(|told| told.fact.index);
+    let names: BTreeMap<u32, String> = told
         .iter()
-        .map(|message| (message.header.index, name(message)))
+        .map(|told| (told.fact.index, told.fact.name.clone()))
         .collect();
-    let mut facts: Vec<LinkFact> = messages
-        .iter()
-        .map(|message| link_fact(message, &names))
-        .collect();
-    facts.sort_by_key(|fact| fact.index);
-    let addresses = socket
-        .list(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
-        .await?;
-    for message in addresses {
-        if let RouteNetlinkMessage::NewAddress(message) = message
-            && let Some(address) = address_fact(&message)
-            && let Some(fact) = facts
-                .iter_mut()
-                .find(|fact| fact.index == message.header.index)
-        {
-            fact.addresses.push(address);
+    let mut facts: Vec<LinkFact> = told.into_iter().map(|told| told.named(&names)).collect();
+    let addresses = socket.list(
+        RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+        |message| match message {
+            RouteNetlinkMessage::NewAddress(message) => {
+                Some((message.header.index, address_fact(&message)?))
+            }
+            _ => None,
+        },
+    )?;
+    for (index, address) in addresses {
+        if let Ok(at) = facts.binary_search_by_key(&index, |fact| fact.index) {
+            facts[at].addresses.push(address);
         }
     }
     Ok(facts)
 }
 
 /// All links of the socket's namespace as the kernel tells them.
-pub async fn link_messages(socket: &Socket) -> Result<Vec<LinkMessage>, NetlinkError> {
-    let found = socket
-        .list(RouteNetlinkMessage::GetLink(LinkMessage::default()))
-        .await?;
-    Ok(found
-        .into_iter()
-        .filter_map(|message| match message {
-            RouteNetlinkMessage::NewLink(message) => Some(message),
-            _ => None,
-        })
-        .collect())
+pub fn link_messages(socket: &Socket) -> Result<Vec<LinkMessage>, NetlinkError> {
+    let ask = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    socket.list(ask, |message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(message),
+        _ => None,
+    })
 }
 
 /// All unicast routes of the socket's namespace in the main table, both families.
-pub async fn routes(socket: &Socket) -> Result<Vec<RouteMessage>, NetlinkError> {
+pub fn routes(socket: &Socket) -> Result<Vec<RouteMessage>, NetlinkError> {
     let mut found = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut ask = RouteMessage::default();
         ask.header.address_family = family;
-        for message in socket.list(RouteNetlinkMessage::GetRoute(ask)).await? {
-            if let RouteNetlinkMessage::NewRoute(message) = message
-                && table(&message) == MAIN_TABLE
-            {
-                found.push(message);
-            }
-        }
+        found.extend(socket.list(
+            RouteNetlinkMessage::GetRoute(ask),
+            |message| match message {
+                RouteNetlinkMessage::NewRoute(message) if table(&message) == MAIN_TABLE => {
+                    Some(message)
+                }
+                _ => None,
+            },
+        )?);
     }
     Ok(found)
 }
@@ -132,8 +134,27 @@ pub fn data(message: &LinkMessage) -> Option<&InfoData> {
     })
 }
 
+/// A link in our words, but for the names of the links that it names by their index.
+struct Told {
+    fact: LinkFact,
+    master: Option<u32>,
+    /// The link that it sits on.
+    lower: Option<u32>,
+}
+
+impl Told {
+    fn named(self, names: &BTreeMap<u32, String>) -> LinkFact {
+        let name = |index: Option<u32>| names.get(&index?).cloned();
+        LinkFact {
+            master: name(self.master),
+            lower: name(self.lower),
+            ..self.fact
+        }
+    }
+}
+
 /// A link in our words. Addresses are told by another message; whether it is wireless by another subsystem.
-pub fn link_fact(message: &LinkMessage, names: &BTreeMap<u32, String>) -> LinkFact {
+fn link_fact(message: &LinkMessage) -> Told {
     let flags = message.header.flags;
     let mut fact = LinkFact {
         index: message.header.index,
@@ -143,6 +164,7 @@ pub fn link_fact(message: &LinkMessage, names: &BTreeMap<u32, String>) -> LinkFa
         promiscuous_flag: flags.contains(LinkFlags::Promisc),
         ..LinkFact::default()
     };
+    let mut master = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => fact.name = name.clone(),
@@ -150,7 +172,7 @@ pub fn link_fact(message: &LinkMessage, names: &BTreeMap<u32, String>) -> LinkFa
                 fact.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(Mac::new);
             }
             LinkAttribute::Mtu(mtu) => fact.mtu = *mtu,
-            LinkAttribute::Controller(index) => fact.master = names.get(index).cloned(),
+            LinkAttribute::Controller(index) => master = Some(*index),
             LinkAttribute::Promiscuity(count) => fact.promiscuity = *count,
             LinkAttribute::IfAlias(alias) => fact.alias = Some(alias.clone()),
             LinkAttribute::Group(group) => fact.group = *group,
@@ -171,10 +193,15 @@ pub fn link_fact(message: &LinkMessage, names: &BTreeMap<u32, String>) -> LinkFa
         fact.kind.as_str(),
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "vlan"
     );
-    if let (true, (Some(index), None)) = (sits, other_end(message)) {
-        fact.lower = names.get(&index).cloned();
+    let lower = match (sits, other_end(message)) {
+        (true, (index, None)) => index,
+        _ => None,
+    };
+    Told {
+        fact,
+        master,
+        lower,
     }
-    fact
 }
 
 /// macvlan: the mode's word. ipvlan: the mode's word, and the flag's after a blank where it is not `bridge`. 802.1Q:

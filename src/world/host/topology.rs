@@ -46,9 +46,7 @@ impl Host {
     pub async fn topology(&self, residents: &[Resident]) -> Result<Vec<Joint>, WorldError> {
         let act = "cannot read the host's links";
         let links = self.links().await?;
-        let messages = table::link_messages(&self.socket)
-            .await
-            .map_err(|error| refused(act, &error))?;
+        let messages = table::link_messages(&self.socket).map_err(|error| refused(act, &error))?;
         let mut all = residents.to_vec();
         for name in netns::names().map_err(|error| broken(act, &error))? {
             if let Ok(namespace) = Namespace::named(&name)
@@ -94,9 +92,9 @@ impl Host {
         // Each namespace has numbers of its own for the others it knows.
         let ours = namespace_id(&inside, &self.namespace).await?;
         let theirs = namespace_id(&self.socket, &resident.namespace).await?;
-        let facts = table::links(&inside).await?;
+        let facts = table::links(&inside)?;
         let mut ends = Vec::new();
-        for message in table::link_messages(&inside).await? {
+        for message in table::link_messages(&inside)? {
             let (other, namespace) = table::other_end(&message);
             let (Some(other), true) = (other, namespace.is_some() && namespace == ours) else {
                 continue;

@@ -80,7 +80,7 @@ pub struct Ends {
 /// Asks a namespace about a destination.
 pub async fn testimony(namespace: &Namespace, to: IpAddr) -> io::Result<Testimony> {
     let socket = Socket::open(namespace, Fuse::default()).await?;
-    let links = table::link_messages(&socket).await.map_err(told)?;
+    let links = table::link_messages(&socket).map_err(told)?;
     let mut names = BTreeMap::new();
     let mut widths = BTreeMap::new();
     let mut macs = BTreeMap::new();
@@ -156,7 +156,7 @@ async fn way(
 }
 
 async fn neighbours(socket: &Socket, family: AddressFamily) -> io::Result<Vec<Neighbour>> {
-    let found = listed(socket, family).await?;
+    let found = listed(socket, family)?;
     Ok(found
         .iter()
         .filter_map(|message| {
@@ -179,23 +179,16 @@ async fn neighbours(socket: &Socket, family: AddressFamily) -> io::Result<Vec<Ne
         .collect())
 }
 
-pub(super) async fn listed(
-    socket: &Socket,
-    family: AddressFamily,
-) -> io::Result<Vec<NeighbourMessage>> {
+pub(super) fn listed(socket: &Socket, family: AddressFamily) -> io::Result<Vec<NeighbourMessage>> {
     let mut ask = NeighbourMessage::default();
     ask.header.family = family;
-    let found = socket
-        .list(RouteNetlinkMessage::GetNeighbour(ask))
-        .await
-        .map_err(told)?;
-    Ok(found
-        .into_iter()
-        .filter_map(|message| match message {
+    let ask = RouteNetlinkMessage::GetNeighbour(ask);
+    socket
+        .list(ask, |message| match message {
             RouteNetlinkMessage::NewNeighbour(message) => Some(message),
             _ => None,
         })
-        .collect())
+        .map_err(told)
 }
 
 fn mac(message: &NeighbourMessage) -> Option<Mac> {
@@ -225,8 +218,8 @@ fn state(state: NeighbourState) -> &'static str {
 /// The bridge port of a namespace behind which a station is, from the bridges' tables of addresses.
 pub async fn bridge_port(namespace: &Namespace, station: Mac) -> io::Result<Option<String>> {
     let socket = Socket::open(namespace, Fuse::default()).await?;
-    let links = table::link_messages(&socket).await.map_err(told)?;
-    let entries = listed(&socket, AddressFamily::Bridge).await?;
+    let links = table::link_messages(&socket).map_err(told)?;
+    let entries = listed(&socket, AddressFamily::Bridge)?;
     let entry = entries.iter().find(|entry| mac(entry) == Some(station));
     let port = entry.and_then(|entry| {
         let index = entry.header.ifindex;

@@ -352,9 +352,7 @@ impl<'a> Wire<'a> {
         want: &[IpNet],
     ) -> Result<(), WorldError> {
         let act = || format!("{}: its addresses", self.act());
-        let links = table::links(socket)
-            .await
-            .map_err(|error| refused(act(), &error))?;
+        let links = table::links(socket).map_err(|error| refused(act(), &error))?;
         let have: Vec<IpNet> = links
             .iter()
             .find(|link| link.index == index)

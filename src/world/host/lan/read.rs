@@ -227,7 +227,6 @@ async fn enter(host: &Host, name: &str) -> Result<Place, WorldError> {
 async fn inside(host: &Host, name: &str, link: &str) -> Result<Vec<IpNet>, WorldError> {
     let place = enter(host, name).await?;
     let links = table::links(&place.socket)
-        .await
         .map_err(|error| refused(format!("cannot look into `{name}`"), &error))?;
     Ok(links
         .iter()
@@ -249,16 +248,15 @@ async fn port_vlans(switch: &Place) -> Result<BTreeMap<String, Vec<PortVlan>>, W
     ask.header.interface_family = AddressFamily::Bridge;
     ask.attributes
         .push(LinkAttribute::ExtMask(vec![LinkExtentMask::Brvlan]));
-    let answers = match switch.socket.list(RouteNetlinkMessage::GetLink(ask)).await {
-        Ok(answers) => answers,
-        // A kernel without VLAN filtering has none to tell.
-        Err(_) => return Ok(BTreeMap::new()),
-    };
+    let links = switch
+        .socket
+        .list(RouteNetlinkMessage::GetLink(ask), |answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        });
     let mut ports = BTreeMap::new();
-    for answer in answers {
-        let RouteNetlinkMessage::NewLink(link) = answer else {
-            continue;
-        };
+    // A kernel without VLAN filtering has none to tell.
+    for link in links.unwrap_or_default() {
         let mut vlans = Vec::new();
         for attribute in &link.attributes {
             let LinkAttribute::AfSpecBridge(specs) = attribute else {

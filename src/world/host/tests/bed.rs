@@ -96,9 +96,7 @@ impl Station {
     }
 
     pub async fn index(&self, name: &str) -> u32 {
-        let links = crate::world::host::table::links(&self.socket)
-            .await
-            .unwrap();
+        let links = crate::world::host::table::links(&self.socket).unwrap();
         links.iter().find(|link| link.name == name).unwrap().index
     }
 
@@ -185,9 +183,7 @@ impl Bed {
         }
         // The kernel gives a link its link-local address when it has seen the carrier, a little later.
         for _ in 0..500 {
-            let links = crate::world::host::table::links(&host.socket)
-                .await
-                .unwrap();
+            let links = crate::world::host::table::links(&host.socket).unwrap();
             if links
                 .iter()
                 .any(|link| link.name == "p0" && link.addresses.len() == 3)
