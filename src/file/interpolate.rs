@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::merge::first_line;
-use crate::file::short::Written;
 use crate::file::template::{self, Form, Lookup, Mistake, Use};
 use crate::file::tree::{Node, Path, Value};
+use crate::file::written::Written;
 use crate::source::{Sources, Span};
 
 /// What was filled in, by the place of the scalar, and which variables were met.

@@ -303,7 +303,7 @@ pub fn pairs(node: Node, sources: &Sources) -> Node {
         let Some(text) = item.scalar_text() else {
             continue;
         };
-        let written = crate::file::short::Written::of(&text, item.span, sources);
+        let written = crate::file::written::Written::of(&text, item.span, sources);
         let (key, key_span, value) = match text.split_once('=') {
             Some((key, value)) => {
                 let place = if value.is_empty() {

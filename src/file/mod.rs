@@ -38,6 +38,7 @@ pub mod short;
 pub mod template;
 pub mod tree;
 pub mod value;
+pub mod written;
 pub mod yaml;
 
 use std::collections::{BTreeMap, HashMap};

@@ -5,44 +5,10 @@ use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::tree::{Node, Value};
-use crate::source::{Sources, Span};
+use crate::file::written::Written;
 
-/// A text with its place, from which parts can be pointed at.
-pub struct Written<'a> {
-    pub text: &'a str,
-    pub span: Span,
-    /// Where the text starts in the source, if what stands there is the text itself (no escapes, no variables).
-    inner: Option<u32>,
-}
-
-impl<'a> Written<'a> {
-    /// The text of a node.
-    pub fn of(text: &'a str, span: Span, sources: &Sources) -> Written<'a> {
-        let source = sources.slice(span);
-        let quoted = source.starts_with(['"', '\'']);
-        let inner = source
-            .get(usize::from(quoted)..)
-            .filter(|rest| rest.starts_with(text))
-            .map(|_| span.start + u32::from(quoted));
-        Written { text, span, inner }
-    }
-
-    /// The place of a part of the text, or of the whole where parts cannot be told apart.
-    pub fn part(&self, part: &str) -> Span {
-        let offset = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
-        match self.inner {
-            Some(start) if offset + part.len() <= self.text.len() && !part.is_empty() => Span {
-                start: start + offset as u32,
-                end: start + (offset + part.len()) as u32,
-                ..self.span
-            },
-            _ => self.span,
-        }
-    }
-
-    fn node(&self, part: &str) -> Node {
-        Node::text(part, self.part(part))
-    }
+fn node_of(written: &Written, part: &str) -> Node {
+    Node::text(part, written.part(part))
 }
 
 fn set(node: &mut Node, key: &str, value: Node) {
@@ -203,7 +169,7 @@ pub fn mount(written: &Written) -> Result<Node, Box<Diagnostic>> {
         Node::text(if is_bind { "bind" } else { "volume" }, written.span),
     );
     if let Some(source) = source {
-        set(&mut node, "source", written.node(source));
+        set(&mut node, "source", node_of(written, source));
     }
     set(
         &mut node,
@@ -221,9 +187,9 @@ pub fn mount(written: &Written) -> Result<Node, Box<Diagnostic>> {
         match option {
             "ro" => set(&mut node, "read_only", Node::new(Value::Bool(true), place)),
             "nocopy" => set(&mut volume, "nocopy", Node::new(Value::Bool(true), place)),
-            "z" | "Z" => set(&mut bind, "selinux", written.node(option)),
+            "z" | "Z" => set(&mut bind, "selinux", node_of(written, option)),
             "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => {
-                set(&mut bind, "propagation", written.node(option));
+                set(&mut bind, "propagation", node_of(written, option));
             }
             // Compose takes `rw` and whatever it does not know without a word.
             _ => {}
@@ -324,16 +290,17 @@ pub fn device(written: &Written) -> Result<Node, Box<Diagnostic>> {
     };
     let target = if target.is_empty() { source } else { target };
     let mut node = Node::mapping(written.span);
-    set(&mut node, "source", written.node(source));
-    set(&mut node, "target", written.node(target));
-    set(&mut node, "permissions", written.node(permissions));
+    set(&mut node, "source", node_of(written, source));
+    set(&mut node, "target", node_of(written, target));
+    set(&mut node, "permissions", node_of(written, permissions));
     Ok(node)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Written, clean, mount, ports};
+    use super::{clean, mount, ports};
     use crate::file::tree::Node;
+    use crate::file::written::Written;
     use crate::source::Sources;
 
     fn shown(node: &Node) -> String {

@@ -6,9 +6,9 @@ use crate::diagnostic::Diagnostic;
 use crate::file::grammar::{Kind, Unique};
 use crate::file::merge::listed;
 use crate::file::shape::Shaper;
-use crate::file::short::Written;
 use crate::file::tree::{Entry, Node, Path, Value};
 use crate::file::value;
+use crate::file::written::Written;
 use crate::source::Span;
 
 impl Shaper<'_> {

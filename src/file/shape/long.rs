@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::file::grammar::{Shape, ShortForm};
 use crate::file::shape::Shaper;
-use crate::file::short::{self, Written};
+use crate::file::short;
 use crate::file::tree::{Mapping, Node, Path, Value};
 use crate::file::value;
+use crate::file::written::Written;
 
 /// How many ports the short forms of a document may become: a range makes one for each of its numbers.
 const MOST_PORTS: usize = 100_000;
