@@ -52,15 +52,8 @@ impl Engine {
             Err(error) => refused(act(), error),
         };
         let here = self.docker().inspect_image(image).await;
-        let digest = here
-            .ok()
-            .and_then(|found| found.repo_digests)
-            .into_iter()
-            .flatten()
-            .map(|text| Reference::parse(&text))
-            .find(|known| known.registry == name.registry && known.path == name.path)
-            .and_then(|known| known.digest);
-        match digest {
+        let known = here.ok().and_then(|found| found.repo_digests);
+        match fetched_with(&name, &known.unwrap_or_default()) {
             Some(digest) => Ok(pinned(&name, digest, PinnedBy::Engine(refusal.said))),
             None => Err(refusal.hint(format!(
                 "pull it while `{}` can be reached, or write the digest yourself: image: {}@sha256:…",
@@ -71,9 +64,50 @@ impl Engine {
     }
 }
 
+/// The digest with which an image was fetched under a name: one image may have come from several registries.
+fn fetched_with(name: &Reference, repo_digests: &[String]) -> Option<String> {
+    repo_digests
+        .iter()
+        .map(|text| Reference::parse(text))
+        .find(|known| known.registry == name.registry && known.path == name.path)
+        .and_then(|known| known.digest)
+}
+
 fn pinned(name: &Reference, digest: String, by: PinnedBy) -> Pinned {
     Pinned {
         reference: format!("{}@{digest}", name.whole()),
         by,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fetched_with;
+    use crate::world::engine::reference::Reference;
+
+    #[test]
+    fn without_a_registry_the_digest_is_that_of_the_same_name() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let known = [
+            format!("ghcr.io/library/nginx@{}", digest("a")),
+            format!("nginx@{}", digest("b")),
+            format!("127.0.0.1:5000/lab/web@{}", digest("c")),
+        ];
+        for (name, found) in [
+            ("nginx:1.27", Some("b")),
+            ("docker.io/library/nginx", Some("b")),
+            ("ghcr.io/library/nginx:2", Some("a")),
+            ("127.0.0.1:5000/lab/web:1", Some("c")),
+            ("127.0.0.1:5001/lab/web:1", None),
+            ("web", None),
+        ] {
+            let digest = found.map(digest);
+            assert_eq!(
+                fetched_with(&Reference::parse(name), &known),
+                digest,
+                "{name}"
+            );
+        }
+        assert_eq!(fetched_with(&Reference::parse("nginx"), &[]), None);
     }
 }
