@@ -144,6 +144,33 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// Whether the other tells the same of the same text, for another thing that shares it.
+    fn is_again(&self, other: &Diagnostic) -> bool {
+        let place = |one: &Diagnostic| one.primary.as_ref().map(|label| label.span);
+        self.code == other.code
+            && place(self) == place(other)
+            && (self.message == other.message
+                || place(self).is_some() && self.impersonal() == other.impersonal())
+    }
+
+    /// The message without the names that its path gives it.
+    fn impersonal(&self) -> String {
+        let Some(path) = &self.path else {
+            return self.message.clone();
+        };
+        let message = self.message.replace(path.as_str(), "…");
+        let mut steps = path.split(['.', '[']);
+        match (steps.next(), steps.next()) {
+            (Some(top), Some(name)) => message
+                .replace(&format!("{top}.{name}"), "…")
+                .replace(&format!("\"{name}\""), "…")
+                .replace(&format!("`{name}`"), "…"),
+            _ => message,
+        }
+    }
+}
+
 /// All that is to be told about one reading.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
@@ -211,20 +238,39 @@ impl Diagnostics {
     }
 
     /// Brings them into the order of the files (first read first) and of the places in them; what has no place comes
-    /// last. One mistake that was found twice, as in a text used by two services, stays once.
+    /// last. One mistake that was found several times, as in a text that is shared by an anchor, stays once, with a word
+    /// about the others.
     pub fn sort(&mut self) {
         self.all.sort_by_key(|one| {
             let place = one
                 .primary
                 .as_ref()
                 .map(|label| (label.span.source, label.span.start));
-            (place.is_none(), place, one.severity)
+            (place.is_none(), place, one.severity, one.code)
         });
-        self.all.dedup_by(|later, earlier| {
-            later.code == earlier.code
-                && later.primary == earlier.primary
-                && later.message == earlier.message
-        });
+        let mut kept: Vec<(Diagnostic, Vec<String>)> = Vec::with_capacity(self.all.len());
+        for one in std::mem::take(&mut self.all) {
+            match kept.last_mut() {
+                Some((first, others)) if first.is_again(&one) => {
+                    others.extend(one.path.filter(|path| first.path.as_ref() != Some(path)));
+                }
+                _ => kept.push((one, Vec::new())),
+            }
+        }
+        self.all = kept
+            .into_iter()
+            .map(|(one, mut others)| {
+                others.dedup();
+                match others.as_slice() {
+                    [] => one,
+                    [other] => one.note(format!("the same for {other}, which shares this text")),
+                    [other, rest @ ..] => one.note(format!(
+                        "the same for {other} and {} more that share this text",
+                        rest.len()
+                    )),
+                }
+            })
+            .collect();
     }
 }
 

@@ -168,7 +168,12 @@ impl Sources {
             text.bytes()
                 .enumerate()
                 .take(u32::MAX as usize - 1)
-                .filter(|(_, b)| *b == b'\n')
+                .filter(|(at, byte)| match byte {
+                    b'\n' => true,
+                    // A carriage return alone ends a line too, as in YAML and in editors.
+                    b'\r' => text.as_bytes().get(at + 1) != Some(&b'\n'),
+                    _ => false,
+                })
                 .map(|(i, _)| i as u32 + 1),
         );
         let id = SourceId(self.files.len() as u32);

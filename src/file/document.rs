@@ -1,5 +1,6 @@
 //! The canonical document: what all files together say, in long forms, every value with its place.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::file::active::Inactive;
@@ -76,6 +77,24 @@ impl Document {
         place
     }
 
+    /// A path of keys as diagnostics write it, with the numbers that entries have in the file: a port range is one entry
+    /// there, and several here.
+    pub fn written(&self, path: &[&str]) -> String {
+        if let ["services", service, "ports", index, rest @ ..] = path
+            && let Ok(at) = index.parse::<usize>()
+            && let Some(ports) = self
+                .root
+                .get("services")
+                .and_then(|services| services.get(service)?.get("ports")?.as_sequence())
+        {
+            let index = entry_index(ports, at).to_string();
+            let mut shown = vec!["services", service, "ports", &index];
+            shown.extend(rest);
+            return joined(&shown);
+        }
+        joined(path)
+    }
+
     /// The place of the key at the end of a path of keys.
     pub fn key_place(&self, path: &[&str]) -> Option<Span> {
         let (last, before) = path.split_last()?;
@@ -84,6 +103,14 @@ impl Document {
             .try_fold(&self.root, |node, step| node.get(step))?;
         node.as_mapping()?.entry(last).map(|entry| entry.key_span)
     }
+}
+
+/// The number of the entry that an item of a list was made of; items of one entry have one place.
+fn entry_index(items: &[Node], at: usize) -> usize {
+    let before = items.get(..=at).unwrap_or(items);
+    let mut seen = HashSet::new();
+    let entries = before.iter().filter(|item| seen.insert(item.span)).count();
+    entries.saturating_sub(1)
 }
 
 /// Where a setting of ours is written as an option of the driver.

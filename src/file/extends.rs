@@ -92,6 +92,7 @@ pub fn apply(
         let node = resolver.resolve((0, name.clone()));
         merged.push((name, node));
     }
+    let failed = &mut loader.unextended;
     let Some(services) = document.get_mut("services").and_then(Node::as_mapping_mut) else {
         return;
     };
@@ -101,11 +102,11 @@ pub fn apply(
         };
         match node {
             Some(node) => *there = node,
-            None => drop(
-                there
-                    .as_mapping_mut()
-                    .and_then(|mapping| mapping.remove("extends")),
-            ),
+            None => {
+                failed.insert(name);
+                let there = there.as_mapping_mut();
+                drop(there.and_then(|mapping| mapping.remove("extends")));
+            }
         }
     }
 }
@@ -286,9 +287,8 @@ impl Resolver<'_, '_> {
             .into_iter()
             .flat_map(|all| all.iter())
             .map(|entry| &*entry.key);
-        if let Some(near) = value::nearest(&wish.service, names.filter(|name| *name != &*place.1)) {
-            diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
-        }
+        let names: Vec<&str> = names.filter(|name| *name != &*place.1).collect();
+        diagnostic = diagnostic.hint(value::known(&wish.service, &names));
         self.loader.told.push(diagnostic);
         None
     }

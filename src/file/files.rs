@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Reading files by absolute path.
 pub trait Files {
@@ -27,9 +28,12 @@ impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         // A pipe or a device has no length beforehand, so the limit is on what is read.
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(LARGEST + 1)
-            .read_to_end(&mut bytes)?;
+        let file = if is_named_pipe(path) {
+            open_pipe(path)?
+        } else {
+            std::fs::File::open(path)?
+        };
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
@@ -46,6 +50,46 @@ impl Files for Disk {
     fn real(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
+}
+
+/// How long a named pipe is waited for, whose other end nobody has opened.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether it is a pipe in a folder; one that the process was given (`-f <(program)`) has its writer already.
+fn is_named_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let given = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    !given.iter().any(|given| path.starts_with(given))
+        && path
+            .metadata()
+            .is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// A named pipe as soon as something was written into it. Opened in the usual way, one that nobody writes into is
+/// waited for without end.
+fn open_pipe(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    let mut watched = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+    let waited_out = poll(&mut watched, patience)? == 0;
+    // With a writer at the other end, be it slow, a read would have to wait; without one it is at the end.
+    if waited_out && matches!((&file).read(&mut [0]), Ok(0)) {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "it is a pipe, and nobody writes into it",
+        ));
+    }
+    fcntl(file.as_fd(), FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(file)
 }
 
 /// Files that are only in memory, by absolute path.

@@ -64,7 +64,11 @@ impl Interpolations {
                     self.fill(&mut entry.node, lookup, &path.key(&key), sources, told);
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
+            Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Large(_)
+            | Value::Float(_) => {}
         }
     }
 

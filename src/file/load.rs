@@ -2,12 +2,12 @@
 //! absolute paths, in Compose's order. Included files come through here too, each with an environment and a folder of
 //! its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path as FilePath, PathBuf};
-use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::decode::{Undecoded, decoded};
 use crate::file::defaults;
 use crate::file::environment::Environment;
 use crate::file::extends::{self, Extension};
@@ -19,7 +19,7 @@ use crate::file::interpolate::Interpolations;
 use crate::file::merge;
 use crate::file::paths::{self, Base};
 use crate::file::shape::{self, Variables};
-use crate::file::tree::{Node, Path, Value};
+use crate::file::tree::{Mark, Node, Path, Value};
 use crate::file::yaml;
 use crate::source::{Origin, SourceId, Sources, Span};
 
@@ -36,6 +36,10 @@ pub struct Loader<'a> {
     pub told: Diagnostics,
     pub interpolations: Interpolations,
     pub extensions: Vec<Extension>,
+    /// Services whose base could not be had: what they lack may well be there.
+    pub unextended: HashSet<Arc<str>>,
+    /// Where a file takes all services away.
+    pub emptied: Option<Span>,
     pub variables: Variables,
     pub paths: Paths,
     /// The folder that names of files are shown from.
@@ -83,10 +87,12 @@ impl Loader<'_> {
                     _ => error.to_string(),
                 };
                 let name = self.shown(path);
-                self.told.push(at(Diagnostic::error(
-                    "cannot-read",
-                    format!("open {name}: {what}"),
-                )));
+                let mut diagnostic =
+                    Diagnostic::error("cannot-read", format!("open {name}: {what}"));
+                if error.kind() == std::io::ErrorKind::IsADirectory {
+                    diagnostic = diagnostic.hint("name a file in it");
+                }
+                self.told.push(at(diagnostic));
                 return None;
             }
         };
@@ -98,9 +104,7 @@ impl Loader<'_> {
                         .add(name, Some(path.to_owned()), Arc::from(text), origin),
                 )
             }
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Err(Undecoded { text, valid, why }) => {
                 let name = self.shown(path);
                 let source = self
                     .sources
@@ -111,11 +115,7 @@ impl Loader<'_> {
                     start,
                     end: start + 1,
                 };
-                self.told.push(
-                    Diagnostic::error("not-utf8", "a stack file must be UTF-8 text")
-                        .at(place)
-                        .hint("save it as UTF-8; `iconv -f latin1 -t utf-8` turns the usual older encoding into it"),
-                );
+                self.told.push(why.at(place));
                 None
             }
         }
@@ -123,10 +123,11 @@ impl Loader<'_> {
 
     /// A path as people would write it from where they stand.
     pub fn shown(&self, path: &FilePath) -> String {
-        path.strip_prefix(&self.here)
-            .unwrap_or(path)
-            .display()
-            .to_string()
+        match path.strip_prefix(&self.here) {
+            Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),
+            Ok(rest) => rest.display().to_string(),
+            Err(_) => path.display().to_string(),
+        }
     }
 
     /// What paths of a folder are resolved against.
@@ -148,6 +149,7 @@ impl Loader<'_> {
             Value::Null => false,
             Value::Bool(_)
             | Value::Integer(_)
+            | Value::Large(_)
             | Value::Float(_)
             | Value::Text(_)
             | Value::Sequence(_) => {
@@ -190,6 +192,7 @@ impl Loader<'_> {
                 include::apply(self, &mut document, directory, environment, chain);
                 extends::apply(self, &mut document, input.source, directory, environment);
                 obsolete_version(&mut document, &mut self.told);
+                self.emptied = emptied(&document).or(self.emptied);
                 let mut merged = match all.take() {
                     Some(before) => merge::merge(
                         before,
@@ -221,19 +224,10 @@ impl Loader<'_> {
     }
 }
 
-/// The text of a file: UTF-8, or UTF-16 that says so with its byte order mark, which YAML allows too.
-fn decoded(bytes: Vec<u8>) -> Result<String, FromUtf8Error> {
-    let unit: fn([u8; 2]) -> u16 = match bytes.get(..2) {
-        Some([0xff, 0xfe]) => u16::from_le_bytes,
-        Some([0xfe, 0xff]) => u16::from_be_bytes,
-        _ => return String::from_utf8(bytes),
-    };
-    let units = bytes
-        .chunks_exact(2)
-        .skip(1)
-        .filter_map(|pair| Some(unit(pair.try_into().ok()?)));
-    let text: Result<String, _> = char::decode_utf16(units).collect();
-    text.or_else(|_| String::from_utf8(bytes))
+/// Where a document takes all services away with `!reset`.
+fn emptied(document: &Node) -> Option<Span> {
+    let services = document.as_mapping()?.entry("services")?;
+    (services.node.mark == Mark::Reset).then(|| services.key_span.to(services.node.span))
 }
 
 fn obsolete_version(document: &mut Node, told: &mut Diagnostics) {

@@ -31,7 +31,12 @@ pub fn settle(node: &mut Node) {
             mapping.iter_mut().for_each(|entry| settle(&mut entry.node));
         }
         Value::Sequence(items) => items.iter_mut().for_each(settle),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+        Value::Null
+        | Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Large(_)
+        | Value::Float(_)
+        | Value::Text(_) => {}
     }
 }
 
@@ -256,7 +261,7 @@ fn path_is_text_list(kinds: &[Kind]) -> bool {
 /// The first line of a place, for values that go over many.
 pub fn first_line(span: Span, sources: &Sources) -> Span {
     let text = sources.slice(span);
-    let line = text.split('\n').next().unwrap_or("").trim_end();
+    let line = text.split(['\n', '\r']).next().unwrap_or("").trim_end();
     Span {
         end: span.start + line.len() as u32,
         ..span

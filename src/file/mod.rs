@@ -3,14 +3,15 @@
 //!
 //! The stages, in Compose's order: [`yaml`] (text to trees), [`interpolate`], [`include`], [`extends`], [`merge`],
 //! [`shape`] (canonical form), [`defaults`], [`paths`], [`normal`], [`active`] (profiles and selection),
-//! [`consistency`], [`resolve`] (env files), [`bind`] (the model), [`cross`] (static network analysis). The tables in [`grammar`] say what each key may hold. [`read()`] is the only
-//! door.
+//! [`consistency`], [`resolve`] (env files), [`refused`] (what engines would not take), [`bind`] (the model), [`cross`] (static network
+//! analysis). The tables in [`grammar`] say what each key may hold. [`read()`] is the only door.
 
 pub mod active;
 pub mod bind;
 pub mod config;
 pub mod consistency;
 pub mod cross;
+pub mod decode;
 pub mod defaults;
 pub mod discover;
 pub mod document;
@@ -26,7 +27,9 @@ pub mod normal;
 pub mod notes;
 pub mod number;
 pub mod paths;
+pub mod project;
 pub mod reference;
+pub mod refused;
 pub mod remote;
 pub mod render;
 pub mod request;
@@ -41,7 +44,7 @@ pub mod value;
 pub mod written;
 pub mod yaml;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -53,8 +56,7 @@ use crate::file::interpolate::{Interpolations, Variable};
 use crate::file::load::{Input, Loader};
 use crate::file::request::{Check, EnvFiles, Form, Request, Resources, Text};
 use crate::file::shape::Variables;
-use crate::file::tree::{Node, Path, Value};
-use crate::model::name::{NameError, ProjectName};
+use crate::file::tree::Node;
 use crate::model::stack::Stack;
 use crate::source::{SourceId, Sources};
 
@@ -87,6 +89,8 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         told: Diagnostics::default(),
         interpolations: Interpolations::default(),
         extensions: Vec::new(),
+        unextended: HashSet::new(),
+        emptied: None,
         variables: request.variables,
         paths: request.paths,
         here: request.here.clone(),
@@ -100,13 +104,13 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
     }
     let environment_files = environment_files(&mut loader, request, &mut environment);
     let inputs = inputs(&mut loader, request, &environment);
-    let directory = project_directory(request, &inputs);
+    let directory = project::project_directory(request, &inputs);
     loader.project = directory.clone();
     if environment_files.is_empty() && directory != request.folder() {
         default_env_file(&mut loader, &directory, &mut environment);
     }
-    let project = project_name(&mut loader, request, &inputs, &directory, &environment);
-    let project = no_longer_than_allowed(&mut loader, project);
+    let project = project::project_name(&mut loader, request, &inputs, &directory, &environment);
+    let project = project::no_longer_than_allowed(&mut loader, project);
     environment.set("COMPOSE_PROJECT_NAME", &project);
 
     let chain = inputs
@@ -127,7 +131,9 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         .is_none_or(tree::Mapping::is_empty);
     if empty && !before && !loader.told.has_errors() && !inputs.is_empty() {
         let mut diagnostic = Diagnostic::error("empty-file", "empty compose file");
-        if let Some(input) = inputs.first() {
+        if let Some(span) = loader.emptied {
+            diagnostic = diagnostic.label(span, "this takes all services away");
+        } else if let Some(input) = inputs.first() {
             diagnostic = diagnostic.at(start_of(input.source));
         }
         loader
@@ -147,6 +153,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         && request.form == Form::Normal
         && request.variables == Variables::FilledIn
     {
+        refused::check(&document.root, &mut loader.told);
         stack = bind::stack(&document, &environment, request.contents, &mut loader.told);
     }
     if let Some(stack) = &stack {
@@ -190,7 +197,12 @@ fn finish(
     }
     document.inactive = active::profiles(root, &selection);
     if request.consistency == Check::Full {
-        consistency::check(root, &document.inactive, &mut loader.told);
+        consistency::check(
+            root,
+            &document.inactive,
+            &loader.unextended,
+            &mut loader.told,
+        );
     }
     active::select(root, &selection, &mut document.inactive, &mut loader.told);
     if request.env_files == EnvFiles::FoldedIn {
@@ -347,139 +359,6 @@ fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> 
         }
     }
     opened
-}
-
-fn project_directory(request: &Request, inputs: &[Opened]) -> PathBuf {
-    if let Some(folder) = &request.project_directory {
-        return FilePath::new(&short::clean(&request.here.join(folder).to_string_lossy()))
-            .to_owned();
-    }
-    let first = inputs.iter().find_map(|input| input.path.as_ref());
-    first
-        .and_then(|path| path.parent())
-        .map_or_else(|| request.here.clone(), FilePath::to_owned)
-}
-
-/// The name, told and cut where it is too long: what else is wrong is to be found all the same.
-fn no_longer_than_allowed(loader: &mut Loader, name: String) -> String {
-    let Err(error @ NameError::Long { most, .. }) = name.parse::<ProjectName>() else {
-        return name;
-    };
-    loader.told.push(
-        Diagnostic::error("bad-project-name", error.to_string())
-            .hint("give a shorter one with -p NAME, or `name:` at the top of the file"),
-    );
-    name.chars().take(most).collect()
-}
-
-/// The project's name: `-p`, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder. Empty where it is wrong.
-fn project_name(
-    loader: &mut Loader,
-    request: &Request,
-    inputs: &[Opened],
-    directory: &FilePath,
-    environment: &Environment,
-) -> String {
-    let given = request
-        .project_name
-        .as_deref()
-        .filter(|name| !name.is_empty());
-    if let Some(name) =
-        given.or_else(|| either(environment, "STACK_PROJECT_NAME", "COMPOSE_PROJECT_NAME"))
-    {
-        let clean = discover::clean_name(name);
-        if clean != name {
-            let hint = match clean.as_str() {
-                "" => "such as \"lab\" or \"web-1\"".to_owned(),
-                clean => format!("\"{clean}\" would do"),
-            };
-            let diagnostic = Diagnostic::error(
-                "bad-project-name",
-                format!(
-                    "invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, \
-                     hyphens, and underscores as well as start with a letter or number"
-                ),
-            );
-            loader.told.push(diagnostic.hint(hint));
-            return String::new();
-        }
-        return name.to_owned();
-    }
-    let mut written: Option<Node> = None;
-    for input in inputs {
-        let documents = yaml::parse(&loader.sources, input.source, &mut loader.told);
-        if let Some(name) = documents
-            .iter()
-            .filter_map(|document| document.get("name"))
-            .next_back()
-        {
-            written = Some(name.clone());
-        }
-        loader.parsed.insert(input.source, documents);
-    }
-    let mut name = String::new();
-    if let Some(mut node) = written.filter(|node| matches!(node.value, Value::Text(_))) {
-        let span = node.span;
-        if request.variables == Variables::FilledIn {
-            // What is wrong with it is told when its file has its turn.
-            let mut quiet = Diagnostics::default();
-            let mut unseen = Interpolations::default();
-            unseen.fill(
-                &mut node,
-                environment,
-                &Path::ROOT,
-                &loader.sources,
-                &mut quiet,
-            );
-        }
-        let text = node.as_text().unwrap_or_default();
-        name = discover::clean_name(text);
-        if name.is_empty() && !text.is_empty() {
-            loader.told.push(
-                Diagnostic::error(
-                    "bad-project-name",
-                    format!("nothing of `{text}` can be part of a project name"),
-                )
-                .at(span)
-                .hint("use lower-case letters, digits, `-` and `_`"),
-            );
-            return name;
-        }
-        if name != text && !name.is_empty() {
-            let message =
-                format!("the project is called `{name}`, as `{text}` is not a valid project name");
-            loader
-                .told
-                .push(Diagnostic::warning("bad-project-name", message).at(span));
-        }
-    }
-    if name.is_empty() {
-        let folder = directory
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        name = discover::clean_name(&folder);
-        let real = loader.files.real(directory);
-        let real = real
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        if real != folder && !real.is_empty() {
-            let message = format!(
-                "project has been loaded without an explicit name from a symlink. Using name \"{name}\""
-            );
-            loader
-                .told
-                .push(Diagnostic::warning("symlink-name", message));
-        }
-    }
-    if name.is_empty() && !inputs.is_empty() {
-        loader.told.push(
-            Diagnostic::error("bad-project-name", "project name must not be empty")
-                .hint("give one with -p NAME, or `name:` at the top of the file"),
-        );
-    }
-    name
 }
 
 fn all_profiles(root: &Node) -> Vec<String> {

@@ -247,6 +247,7 @@ pub fn plain(node: &Node) -> Json {
         Value::Null => Json::Null,
         Value::Bool(yes) => Json::Bool(*yes),
         Value::Integer(number) => Json::Number((*number).into()),
+        Value::Large(number) => Json::Number((*number).into()),
         Value::Float(number) => {
             // A number without a fraction is printed without one, as in Go.
             if number.fract() == 0.0 && number.abs() < 9e15 {

@@ -1,6 +1,8 @@
 //! `env_file` and `label_file`: their variables and labels become part of `environment` and `labels` of the service,
 //! which beat them. Only for services that are wanted: a file that is missing elsewhere does no harm.
 
+use std::path::Path as FilePath;
+
 use crate::diagnostic::Diagnostic;
 use crate::file::environment::{Assignments, Environment, Layered, dotenv, raw};
 use crate::file::load::Loader;
@@ -56,13 +58,11 @@ fn environment_files(
         let path = loader.base(&loader.project.clone()).path(path);
         if !loader.files.is_file(&path) {
             if file.get("required").and_then(Node::as_bool) != Some(false) {
-                let message = format!("env file {} not found", path.display());
-                loader.told.push(
-                    Diagnostic::error("missing-env-file", message)
-                        .at(place)
-                        .hint("make the file, or write {path: …, required: false}")
-                        .path(format!("services.{name}.env_file")),
-                );
+                let hint = "make the file, or write {path: …, required: false}";
+                let diagnostic = absent(loader, "env file", &path, hint)
+                    .at(place)
+                    .path(format!("services.{name}.env_file"));
+                loader.told.push(diagnostic);
             }
             continue;
         }
@@ -112,6 +112,22 @@ fn environment_files(
     fold(service, "environment", &found, span);
 }
 
+/// Told of a file that is named and is none.
+fn absent(loader: &Loader, what: &str, path: &FilePath, hint: &str) -> Diagnostic {
+    let code = match what {
+        "env file" => "missing-env-file",
+        _ => "missing-label-file",
+    };
+    let error = loader.files.read(path).err();
+    match error.map(|error| error.kind()) {
+        Some(std::io::ErrorKind::IsADirectory) => {
+            Diagnostic::error(code, format!("{what} {} is a folder", path.display()))
+                .hint("name a file in it")
+        }
+        _ => Diagnostic::error(code, format!("{what} {} not found", path.display())).hint(hint),
+    }
+}
+
 fn label_files(loader: &mut Loader, service: &mut Node, name: &str, span: Span) {
     let Some(files) = service
         .as_mapping_mut()
@@ -124,13 +140,10 @@ fn label_files(loader: &mut Loader, service: &mut Node, name: &str, span: Span) 
         let Some(text) = file.as_text() else { continue };
         let path = loader.base(&loader.project.clone()).path(text);
         if !loader.files.is_file(&path) {
-            let message = format!("label file {} not found", path.display());
-            let path = format!("services.{name}.label_file");
-            loader.told.push(
-                Diagnostic::error("missing-label-file", message)
-                    .at(file.span)
-                    .path(path),
-            );
+            let diagnostic = absent(loader, "label file", &path, "make the file")
+                .at(file.span)
+                .path(format!("services.{name}.label_file"));
+            loader.told.push(diagnostic);
             continue;
         }
         let origin = Some(Origin {

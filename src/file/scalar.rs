@@ -30,14 +30,15 @@ pub fn number(text: &str) -> Option<Value> {
     }
     let plain: String = text.chars().filter(|c| *c != '_').collect();
     if let Some(value) = integer(&plain) {
-        return Some(Value::Integer(value));
+        return Some(value);
     }
     is_decimal(&plain)
         .then(|| plain.parse().ok().map(Value::Float))
         .flatten()
 }
 
-fn integer(text: &str) -> Option<i64> {
+/// A whole number from -2^63 to 2^64 - 1; one beyond is a float, as in Compose.
+fn integer(text: &str) -> Option<Value> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -60,7 +61,10 @@ fn integer(text: &str) -> Option<i64> {
     } else {
         digits.to_owned()
     };
-    i64::from_str_radix(&signed, radix).ok()
+    let small = i64::from_str_radix(&signed, radix).map(Value::Integer);
+    small
+        .or_else(|_| u64::from_str_radix(&signed, radix).map(Value::Large))
+        .ok()
 }
 
 // `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`, the core schema's float.
@@ -95,6 +99,7 @@ mod tests {
             Value::Null => "null".to_owned(),
             Value::Bool(value) => format!("bool {value}"),
             Value::Integer(value) => format!("int {value}"),
+            Value::Large(value) => format!("large {value}"),
             Value::Float(value) => format!("float {}", float_text(value)),
             Value::Text(text) => format!("text {text}"),
             Value::Sequence(_) | Value::Mapping(_) => "no scalar".to_owned(),
@@ -116,6 +121,11 @@ mod tests {
             ("0", "int 0"),
             ("-0x1F", "int -31"),
             ("1_000", "int 1000"),
+            ("9223372036854775807", "int 9223372036854775807"),
+            ("9223372036854775808", "large 9223372036854775808"),
+            ("0xFFFFFFFFFFFFFFFF", "large 18446744073709551615"),
+            ("18446744073709551616", "float 1.8446744073709552e+19"),
+            ("-9223372036854775809", "float -9.223372036854775808e+18"),
             ("1.10", "float 1.1"),
             ("1e3", "float 1000"),
             ("999999.5", "float 999999.5"),

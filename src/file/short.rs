@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::tree::{Node, Value};
+use crate::file::value;
 use crate::file::written::Written;
 
 fn node_of(written: &Written, part: &str) -> Node {
@@ -66,6 +67,11 @@ pub fn ports(written: &Written) -> Result<Vec<Node>, Box<Diagnostic>> {
             NUMBERS,
         );
     };
+    if first == 0 {
+        let message = format!("invalid containerPort: {container}: there is no port 0");
+        let hint = "ports of a container are whole numbers from 1 to 65535";
+        return wrong(container, message, hint);
+    }
     let host_range = if host.is_empty() {
         None
     } else {
@@ -211,6 +217,44 @@ pub fn mount(written: &Written) -> Result<Node, Box<Diagnostic>> {
         }
     }
     Ok(node)
+}
+
+/// Options of a mount that mean something; those of the last row are for old engines on macOS.
+const OPTIONS: [&str; 14] = [
+    "ro",
+    "rw",
+    "z",
+    "Z",
+    "nocopy",
+    "rprivate",
+    "private",
+    "rshared",
+    "shared",
+    "rslave",
+    "slave",
+    "cached",
+    "delegated",
+    "consistent",
+];
+
+/// Told of options of a mount that mean nothing: Compose drops them without a word, and the engine would refuse them.
+pub fn strange_options<'a>(written: &'a Written) -> impl Iterator<Item = Diagnostic> + use<'a> {
+    let parts = sections(written.text);
+    let options = parts.get(2).copied().filter(|_| parts.len() == 3);
+    let words = options.into_iter().flat_map(|options| options.split(','));
+    let strange = words.filter(|word| !word.is_empty() && !OPTIONS.contains(word));
+    strange.map(|word| {
+        let hint = match value::nearest(word, OPTIONS.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "options are ro, rw, z, Z, nocopy and how mounts spread, such as rshared".to_owned()
+            }
+        };
+        let message = format!("invalid mode: {word}: the mount is made without it");
+        Diagnostic::warning("unknown-value", message)
+            .at(written.part(word))
+            .hint(hint)
+    })
 }
 
 /// The parts between colons; those of a Windows drive and those inside `${…}` do not count.

@@ -33,6 +33,8 @@ pub enum Value {
     Null,
     Bool(bool),
     Integer(i64),
+    /// A whole number above those, up to 2^64 - 1.
+    Large(u64),
     Float(f64),
     Text(Arc<str>),
     Sequence(Vec<Node>),
@@ -153,7 +155,7 @@ impl Node {
         match self.value {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
-            Value::Integer(_) => "an integer",
+            Value::Integer(_) | Value::Large(_) => "an integer",
             Value::Float(_) => "a number",
             Value::Text(_) => "a string",
             Value::Sequence(_) => "a list",
@@ -168,9 +170,12 @@ impl Node {
             Value::Mapping(mapping) => {
                 1 + mapping.iter().map(|entry| entry.node.size()).sum::<usize>()
             }
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
-                1
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Large(_)
+            | Value::Float(_)
+            | Value::Text(_) => 1,
         }
     }
 
@@ -179,6 +184,7 @@ impl Node {
         match &self.value {
             Value::Bool(value) => Some(value.to_string()),
             Value::Integer(value) => Some(value.to_string()),
+            Value::Large(value) => Some(value.to_string()),
             Value::Float(value) => Some(crate::file::number::float_text(*value)),
             Value::Text(text) => Some(text.to_string()),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
@@ -191,6 +197,7 @@ impl Node {
             (Value::Null, Value::Null) => true,
             (Value::Bool(one), Value::Bool(two)) => one == two,
             (Value::Integer(one), Value::Integer(two)) => one == two,
+            (Value::Large(one), Value::Large(two)) => one == two,
             (Value::Float(one), Value::Float(two)) => one.to_bits() == two.to_bits(),
             (Value::Text(one), Value::Text(two)) => one == two,
             (Value::Sequence(one), Value::Sequence(two)) => {

@@ -2,14 +2,33 @@
 
 use std::fmt::Write;
 
-/// Nanoseconds of a text such as `1m30s`, `1.5h` or `2d`: Go's units and days and weeks. None for anything else.
-pub fn duration(text: &str) -> Option<i64> {
+/// Why a text is no length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationError {
+    /// It is not written as one.
+    Form,
+    /// It is longer than the engine can count.
+    Long,
+}
+
+/// Nanoseconds of a text such as `1m30s`, `1.5h` or `2d`: Go's units and days and weeks.
+pub fn duration(text: &str) -> Result<i64, DurationError> {
+    let total = nanoseconds(text).ok_or(DurationError::Form)?;
+    // Above 2^63 nanoseconds (292 years) the engine has no number for it.
+    if total.abs() < 9.2e18 {
+        Ok(total.round() as i64)
+    } else {
+        Err(DurationError::Long)
+    }
+}
+
+fn nanoseconds(text: &str) -> Option<f64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     if rest == "0" {
-        return Some(0);
+        return Some(0.0);
     }
     if rest.is_empty() {
         return None;
@@ -36,9 +55,7 @@ pub fn duration(text: &str) -> Option<i64> {
         total += number.parse::<f64>().ok()? * factor;
         rest = next;
     }
-    let total = if negative { -total } else { total };
-    // Above 2^63 nanoseconds (292 years) the engine has no number for it.
-    (total.abs() < 9.2e18).then_some(total.round() as i64)
+    Some(if negative { -total } else { total })
 }
 
 /// A length of time as Go prints it: `1h0m0s`, `1m30s`, `500ms`.
@@ -89,8 +106,19 @@ fn fraction(rest: u64, size: u64) -> String {
     format!(".{rest:0width$}").trim_end_matches('0').to_owned()
 }
 
-/// Bytes of a text such as `64m`, `1.5gb` or `4096`: units are powers of 1024. The error is what Compose says.
-pub fn bytes(text: &str) -> Result<i64, String> {
+/// Why a text is no size, in Compose's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    #[error("invalid size: '{0}'")]
+    Form(String),
+    #[error("invalid suffix: '{0}'")]
+    Suffix(String),
+    #[error("invalid size: it has 2^63 bytes or more")]
+    Large,
+}
+
+/// Bytes of a text such as `64m`, `1.5gb` or `4096`: units are powers of 1024.
+pub fn bytes(text: &str) -> Result<i64, SizeError> {
     if text == "-1" {
         return Ok(-1);
     }
@@ -100,7 +128,7 @@ pub fn bytes(text: &str) -> Result<i64, String> {
     let (number, unit) = text.split_at(split);
     let number: f64 = number
         .parse()
-        .map_err(|_| format!("invalid size: '{text}'"))?;
+        .map_err(|_| SizeError::Form(text.to_owned()))?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let power = match unit.as_str() {
         "" | "b" => 0,
@@ -109,13 +137,13 @@ pub fn bytes(text: &str) -> Result<i64, String> {
         "g" | "gb" | "gi" | "gib" => 3,
         "t" | "tb" | "ti" | "tib" => 4,
         "p" | "pb" | "pi" | "pib" => 5,
-        _ => return Err(format!("invalid suffix: '{unit}'")),
+        _ => return Err(SizeError::Suffix(unit)),
     };
     let bytes = number * 1024f64.powi(power);
     if bytes < 9.2e18 {
         Ok(bytes as i64)
     } else {
-        Err(format!("invalid size: '{text}'"))
+        Err(SizeError::Large)
     }
 }
 
@@ -212,8 +240,8 @@ pub fn is_name(text: &str) -> bool {
 /// The candidate that a misspelt word was most likely meant to be.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = match word.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
+        0..=3 => 1,
+        4..=7 => 2,
         _ => 3,
     };
     candidates
@@ -229,9 +257,27 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
+/// What to write instead of the name of a service that is not there.
+pub fn known(name: &str, services: &[&str]) -> String {
+    if let Some(near) = nearest(name, services.iter().copied()) {
+        return format!("did you mean `{near}`?");
+    }
+    let shown: Vec<String> = services
+        .iter()
+        .take(5)
+        .map(|service| format!("`{service}`"))
+        .collect();
+    match services.len() {
+        0 => "add a service of this name".to_owned(),
+        1 => format!("the other service is {}", shown.join(", ")),
+        2..=5 => format!("the other services are {}", shown.join(", ")),
+        _ => format!("the other services are {} and more", shown.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration, duration_text, nearest, words};
+    use super::{DurationError, SizeError, bytes, duration, duration_text, nearest, words};
 
     #[test]
     fn durations_are_read_and_printed_as_in_go() {
@@ -250,13 +296,14 @@ mod tests {
         ] {
             assert_eq!(
                 duration(text).map(duration_text).as_deref(),
-                Some(printed),
+                Ok(printed),
                 "{text}"
             );
         }
-        for wrong in ["", "10", "s", "1x", "1 s", "1.2.3s", "999999999w", "5m3"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+        for wrong in ["", "10", "s", "1x", "1 s", "1.2.3s", "5m3"] {
+            assert_eq!(duration(wrong), Err(DurationError::Form), "{wrong}");
         }
+        assert_eq!(duration("999999999w"), Err(DurationError::Long));
     }
 
     #[test]
@@ -265,12 +312,9 @@ mod tests {
         assert_eq!(bytes("1.5GB"), Ok(1_610_612_736));
         assert_eq!(bytes("4096"), Ok(4096));
         assert_eq!(bytes("-1"), Ok(-1));
-        assert_eq!(bytes("12zz"), Err("invalid suffix: 'zz'".to_owned()));
-        assert_eq!(bytes("m"), Err("invalid size: 'm'".to_owned()));
-        assert_eq!(
-            bytes("99999999p"),
-            Err("invalid size: '99999999p'".to_owned())
-        );
+        assert_eq!(bytes("12zz"), Err(SizeError::Suffix("zz".to_owned())));
+        assert_eq!(bytes("m"), Err(SizeError::Form("m".to_owned())));
+        assert_eq!(bytes("99999999p"), Err(SizeError::Large));
     }
 
     #[test]

@@ -378,6 +378,7 @@ networks:
           |
         8 |     depends_on: [nobody]
           |                  ^^^^^^
+        hint: the other service is `web`
 
         error[bad-prefix]: networks.lan.ipam.config[0].subnet: `10.0.0.0/33`: invalid IP address syntax
           --> stack.yaml:10:34

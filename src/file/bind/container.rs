@@ -9,6 +9,7 @@ use crate::file::bind::Binder;
 use crate::file::bind::field::{
     command, duration, environment, hosts, items, number, pairs, parse, text, texts, yes,
 };
+use crate::file::document::joined;
 use crate::file::tree::Node;
 use crate::file::value;
 use crate::model::container::{ContainerConfig, Healthcheck, Logging, RestartPolicy};
@@ -104,11 +105,7 @@ impl Binder<'_> {
             .get("deploy")
             .and_then(|deploy| deploy.get("restart_policy"));
         if let Some(policy) = deploy {
-            return match text(policy, "condition").as_deref() {
-                Some("none") => RestartPolicy::No,
-                Some("on-failure") => RestartPolicy::OnFailure(number(policy, "max_attempts")),
-                _ => RestartPolicy::Always,
-            };
+            return self.deployed_restart(key, policy);
         }
         let Some(word) = node
             .get("restart")
@@ -128,12 +125,16 @@ impl Binder<'_> {
             Some(("on-failure", times)) => times
                 .parse()
                 .ok()
+                .filter(|times| *times >= 0)
                 .map(|times| RestartPolicy::OnFailure(Some(times))),
             Some(_) => None,
         };
         found.unwrap_or_else(|| {
             let words = ["no", "always", "unless-stopped", "on-failure"];
             let hint = match value::nearest(text, words.into_iter()) {
+                _ if text.starts_with("on-failure:") => {
+                    "write how often at most: on-failure:3".to_owned()
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "it can be no, always, on-failure[:TIMES] or unless-stopped".to_owned(),
             };
@@ -144,6 +145,31 @@ impl Binder<'_> {
             self.tell(diagnostic, &["services", key, "restart"]);
             RestartPolicy::No
         })
+    }
+
+    /// The policy of `deploy`, which has words of its own and takes the others too.
+    fn deployed_restart(&mut self, key: &str, policy: &Node) -> RestartPolicy {
+        match text(policy, "condition").as_deref() {
+            Some("none" | "no") => RestartPolicy::No,
+            Some("on-failure") => RestartPolicy::OnFailure(number(policy, "max_attempts")),
+            Some("unless-stopped") => RestartPolicy::UnlessStopped,
+            None | Some("any" | "always") => RestartPolicy::Always,
+            Some(other) => {
+                let path = ["services", key, "deploy", "restart_policy", "condition"];
+                let words = ["none", "on-failure", "any"];
+                let hint = match value::nearest(other, words.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "it can be none, on-failure or any".to_owned(),
+                };
+                let message = format!("{}: invalid restart policy `{other}`", joined(&path));
+                let mut diagnostic = Diagnostic::error("unknown-value", message).hint(hint);
+                if let Some(node) = policy.get("condition") {
+                    diagnostic = diagnostic.at(node.span);
+                }
+                self.tell(diagnostic, &path);
+                RestartPolicy::No
+            }
+        }
     }
 }
 

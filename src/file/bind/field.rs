@@ -34,6 +34,7 @@ pub fn number(node: &Node, key: &str) -> Option<i64> {
 pub fn fraction(node: &Node, key: &str) -> Option<f64> {
     match node.get(key)?.value {
         Value::Integer(number) => Some(number as f64),
+        Value::Large(number) => Some(number as f64),
         Value::Float(number) => Some(number),
         _ => None,
     }
@@ -41,7 +42,7 @@ pub fn fraction(node: &Node, key: &str) -> Option<f64> {
 
 /// A length of time that is not negative.
 pub fn duration(node: &Node, key: &str) -> Option<Duration> {
-    let nanoseconds = value::duration(node.get(key)?.as_text()?)?;
+    let nanoseconds = value::duration(node.get(key)?.as_text()?).ok()?;
     u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
 }
 

@@ -9,6 +9,7 @@ pub mod mount;
 pub mod network;
 pub mod resources;
 pub mod service;
+pub mod shim;
 
 use indexmap::IndexMap;
 

@@ -15,8 +15,7 @@ use crate::model::address::{AddressRange, VlanId};
 use crate::model::lan::Lan;
 use crate::model::name::{LanName, LinkName, NetworkName};
 use crate::model::network::{
-    Driver, HostAddress, Ipam, IpvlanFlag, IpvlanMode, MacvlanMode, Network, Parent, Pool,
-    Promiscuity, Shim, ShimRoutes,
+    Driver, Ipam, IpvlanFlag, IpvlanMode, MacvlanMode, Network, Parent, Pool, Promiscuity,
 };
 use crate::source::Span;
 
@@ -47,6 +46,7 @@ impl Binder<'_> {
         let mut options = pairs(node.get("driver_opts"));
         let parent = self.setting(key, node, &mut options, "parent", "parent");
         let driver = self.driver(key, node, &mut options, parent.as_ref())?;
+        let has_parent = parent.is_some();
         let parent = match parent {
             Some(setting) if driver.on_parent() => self.parent(key, &setting, lans),
             Some(setting) => {
@@ -61,6 +61,9 @@ impl Binder<'_> {
             None => None,
         };
         let shim = self.shim(key, node, &driver);
+        if shim.is_some() && !has_parent {
+            self.shim_without_parent(key, node);
+        }
         let dhcp_pool = node
             .get("dhcp_pool")
             .and_then(|pool| self.range(pool, &["networks", key, "dhcp_pool"]));
@@ -168,7 +171,7 @@ impl Binder<'_> {
                     setting,
                     MacvlanMode::from_word,
                     MacvlanMode::WORDS,
-                    "macvlan mode",
+                    "mode of macvlan",
                     &path,
                 );
                 if let Some(flag) = node.get("flag") {
@@ -188,7 +191,7 @@ impl Binder<'_> {
                     setting,
                     IpvlanMode::from_word,
                     IpvlanMode::WORDS,
-                    "ipvlan mode",
+                    "mode of ipvlan",
                     &path,
                 );
                 let setting = self.setting(key, node, options, "flag", "ipvlan_flag");
@@ -197,7 +200,7 @@ impl Binder<'_> {
                     setting,
                     IpvlanFlag::from_word,
                     IpvlanFlag::WORDS,
-                    "ipvlan flag",
+                    "flag of ipvlan",
                     &path,
                 );
                 Driver::Ipvlan(mode.unwrap_or_default(), flag.unwrap_or_default())
@@ -253,7 +256,7 @@ impl Binder<'_> {
         }
     }
 
-    fn only_on_parent(&mut self, key: &str, name: &str, span: Span, driver: &Driver) {
+    pub(super) fn only_on_parent(&mut self, key: &str, name: &str, span: Span, driver: &Driver) {
         let message = format!(
             "network `{key}`: `{name}` means nothing for the driver `{}`",
             driver.engine_name()
@@ -389,78 +392,6 @@ impl Binder<'_> {
             return Promiscuity::Leave;
         }
         wish
-    }
-
-    fn shim(&mut self, key: &str, node: &Node, driver: &Driver) -> Option<Shim> {
-        let shim = node
-            .get("shim")
-            .filter(|shim| shim.as_bool() != Some(false))?;
-        if !driver.on_parent() {
-            self.only_on_parent(key, "shim", shim.span, driver);
-            return None;
-        }
-        let path = |name: &'static str| ["networks", key, "shim", name];
-        let told = &mut *self.told;
-        let name = shim.get("name").and_then(|name| {
-            parse(
-                name,
-                "bad-link-name",
-                "a link name has at most 15 bytes, no `/` and no white space",
-                &path("name"),
-                told,
-            )
-        });
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for item in items(shim, "address")
-            .iter()
-            .filter(|item| item.as_text() != Some("auto"))
-        {
-            let hint = "write `auto`, or an address without a prefix length";
-            addresses.extend(parse::<IpAddr>(
-                item,
-                "bad-address",
-                hint,
-                &path("address"),
-                told,
-            ));
-        }
-        let mac_address = shim
-            .get("mac_address")
-            .filter(|mac| mac.as_text() != Some("auto"))
-            .and_then(|mac| {
-                parse(
-                    mac,
-                    "bad-mac",
-                    "write `auto`, or six pairs of hexadecimal digits",
-                    &path("mac_address"),
-                    told,
-                )
-            });
-        let routes = items(shim, "routes");
-        let routes = match routes {
-            [] => ShimRoutes::Auto,
-            [one] if one.as_text() == Some("auto") => ShimRoutes::Auto,
-            [one] if one.as_text() == Some("range") => ShimRoutes::Range,
-            list => ShimRoutes::List(
-                list.iter()
-                    .filter_map(|item| {
-                        let hint = "write `auto`, `range` or a list of prefixes";
-                        parse(item, "bad-prefix", hint, &path("routes"), told)
-                    })
-                    .collect(),
-            ),
-        };
-        let host_address = match text(shim, "host_address").as_deref() {
-            Some("reachable") => HostAddress::Reachable,
-            _ => HostAddress::AsIs,
-        };
-        Some(Shim {
-            name,
-            addresses,
-            mac_address,
-            routes,
-            host_address,
-        })
     }
 
     fn range(&mut self, node: &Node, path: &[&str]) -> Option<AddressRange> {

@@ -1,6 +1,7 @@
 //! Services: what connects them to each other and to the outside. What a container is by itself is in the file beside
 //! this one.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
@@ -70,7 +71,9 @@ impl Binder<'_> {
             return PullPolicy::Missing;
         };
         let every = |text: &str| {
-            let length = value::duration(text).and_then(|length| u64::try_from(length).ok())?;
+            let length = value::duration(text)
+                .ok()
+                .and_then(|length| u64::try_from(length).ok())?;
             Some(PullPolicy::Every(std::time::Duration::from_nanos(length)))
         };
         let found = match policy.as_text().unwrap_or("") {
@@ -197,8 +200,11 @@ impl Binder<'_> {
 
     fn ports(&mut self, key: &str, node: &Node) -> Vec<PublishedPort> {
         let mut ports = Vec::new();
-        for (index, port) in items(node, "ports").iter().enumerate() {
-            let index = index.to_string();
+        // A port range is one entry of the file and several here; its items have one place.
+        let mut written = HashSet::new();
+        for port in items(node, "ports") {
+            written.insert(port.span);
+            let index = (written.len() - 1).to_string();
             let path = ["services", key, "ports", &index];
             let published = match port
                 .get("published")

@@ -6,6 +6,7 @@ mod references;
 mod resources;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::active::Inactive;
@@ -17,7 +18,12 @@ use crate::source::Span;
 const MOST_REPLICAS: i64 = 10_000;
 
 /// Tells all disagreements of a normal document.
-pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
+pub fn check(
+    root: &Node,
+    inactive: &Inactive,
+    unextended: &HashSet<Arc<str>>,
+    told: &mut Diagnostics,
+) {
     let empty = Mapping::default();
     let services = root
         .get("services")
@@ -29,6 +35,7 @@ pub fn check(root: &Node, inactive: &Inactive, told: &mut Diagnostics) {
         .filter_map(|path| path.strip_prefix("services.")?.split_once(&['.', '['][..]))
         .filter(|(_, rest)| rest.starts_with("image") || rest.starts_with("build"))
         .map(|(name, _)| name.to_owned())
+        .chain(unextended.iter().map(|name| name.to_string()))
         .collect();
     let mut checker = Checker {
         root,

@@ -74,9 +74,11 @@ impl Checker<'_> {
                 }
                 None => {
                     let names = self.services.iter().map(|entry| &*entry.key);
-                    if let Some(near) = value::nearest(other, names.filter(|one| *one != name)) {
-                        diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
-                    }
+                    let names: Vec<&str> = names
+                        .chain(self.inactive.keys().map(|name| &**name))
+                        .filter(|one| *one != name)
+                        .collect();
+                    diagnostic = diagnostic.hint(value::known(other, &names));
                 }
             }
             self.tell(name, "depends_on", diagnostic);

@@ -50,7 +50,6 @@ pub fn check(ground: &mut Ground) {
             claim(ground, network, *address, &path, words, &mut holders);
         }
     }
-    dhcp(ground);
 }
 
 /// On which wire an address is: that of a parent, as several networks and a lan may share one, or the network itself.
@@ -260,7 +259,7 @@ fn outside(ground: &mut Ground, network: &Network, address: IpAddr, path: &[&str
 }
 
 /// What the engine takes as the gateway where none is given and no range says where to look.
-fn implied_gateway(
+pub fn implied_gateway(
     network: &Network,
     gateway: Option<IpAddr>,
     range: Option<IpNet>,
@@ -307,63 +306,4 @@ pub fn scale_place(ground: &Ground, diagnostic: Diagnostic, name: &str, scale: u
         &deployed
     };
     ground.also(diagnostic, path, &format!("{scale} containers"))
-}
-
-/// What the LAN's own DHCP server hands out must be kept away from fixed addresses and from the range.
-fn dhcp(ground: &mut Ground) {
-    for (key, network) in &ground.stack.networks {
-        let Some(pool) = network.dhcp_pool else {
-            continue;
-        };
-        let path = ["networks", key.as_str(), "dhcp_pool"];
-        for (index, one) in network.ipam.pools.iter().enumerate() {
-            let Some(range) = one.ip_range else { continue };
-            if pool.overlaps(&crate::model::address::AddressRange::of(range)) {
-                let index = index.to_string();
-                let message = format!(
-                    "network `{key}`: the engine's ip_range {} and the DHCP server's pool overlap",
-                    range.trunc()
-                );
-                let diagnostic = Diagnostic::warning("dhcp-overlap", message)
-                    .hint("shrink one of the two: both sides would hand out the same addresses");
-                let diagnostic = ground.also(diagnostic, &path, "handed out by the DHCP server");
-                ground.tell(
-                    diagnostic,
-                    &[
-                        "networks",
-                        key.as_str(),
-                        "ipam",
-                        "config",
-                        &index,
-                        "ip_range",
-                    ],
-                    "handed out by the engine",
-                );
-            }
-        }
-        for (service, name, attachment) in ground.attachments().filter(|(_, name, _)| *name == key)
-        {
-            for (what, address) in fixed(attachment).filter(|(_, address)| pool.contains(*address))
-            {
-                let message = format!(
-                    "service `{}`: {address} lies in the DHCP server's pool",
-                    service.name
-                );
-                let diagnostic = Diagnostic::warning("dhcp-overlap", message)
-                    .hint("choose one that the server does not hand out");
-                let diagnostic = ground.also(diagnostic, &path, "handed out by the DHCP server");
-                ground.tell(
-                    diagnostic,
-                    &[
-                        "services",
-                        service.name.as_str(),
-                        "networks",
-                        name.as_str(),
-                        what,
-                    ],
-                    "",
-                );
-            }
-        }
-    }
 }

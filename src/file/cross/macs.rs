@@ -107,7 +107,8 @@ fn one(ground: &mut Ground, service: &Service, mac: Mac, path: &[&str]) {
 fn form(ground: &mut Ground, mac: Mac, path: &[&str]) {
     let [first, rest @ ..] = mac.bytes();
     if mac.is_multicast() {
-        let mut unicast = [first & 0xfe, 0, 0, 0, 0, 0];
+        // Locally administered, as only such are free to be chosen; and never the address of zeros.
+        let mut unicast = [first & 0xfe | 0x02, 0, 0, 0, 0, 0];
         unicast[1..].copy_from_slice(&rest);
         let message =
             format!("{mac} is a multicast address: the lowest bit of its first byte is set");

@@ -6,12 +6,14 @@
 
 pub mod addresses;
 pub mod bridges;
+pub mod dhcp;
 pub mod macs;
 pub mod modes;
 pub mod names;
 pub mod networks;
 pub mod pools;
 pub mod ports;
+pub mod room;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -19,7 +21,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::file::document::{Document, joined};
+use crate::file::document::Document;
 use crate::model::name::NetworkName;
 use crate::model::network::{Network, Pool};
 use crate::model::service::{Attachment, Connection, Service};
@@ -36,6 +38,8 @@ pub fn check(stack: &Stack, document: &Document, told: &mut Diagnostics) {
     pools::check(&mut ground);
     networks::check(&mut ground);
     addresses::check(&mut ground);
+    dhcp::check(&mut ground);
+    room::check(&mut ground);
     macs::check(&mut ground);
     ports::check(&mut ground);
     modes::check(&mut ground);
@@ -62,7 +66,11 @@ impl<'a> Ground<'a> {
             Some(span) => diagnostic.label(span, label),
             None => diagnostic,
         };
-        self.told.push(diagnostic.path(joined(path)));
+        if self.told.is_full() {
+            return self.told.push(diagnostic);
+        }
+        let path = self.document.written(path);
+        self.told.push(diagnostic.path(path));
     }
 
     /// Adds the other place of a disagreement.

@@ -173,6 +173,9 @@ fn families(ground: &mut Ground, key: &str, network: &Network) {
             "",
         );
     }
+    if network.driver == Driver::Bridge && !network.external {
+        several(ground, key, network);
+    }
     if matches!(network.driver, Driver::Macvlan(_) | Driver::Ipvlan(..))
         && network.subnets().next().is_none()
         && !network.external
@@ -184,6 +187,28 @@ fn families(ground: &mut Ground, key: &str, network: &Network) {
         let diagnostic = Diagnostic::warning("no-subnet", message)
             .hint("give the wire's own: ipam: {config: [{subnet: 192.168.1.0/24}]}");
         ground.tell(diagnostic, &["networks", key], "");
+    }
+}
+
+/// A bridge has one subnet of each family.
+fn several(ground: &mut Ground, key: &str, network: &Network) {
+    for v4 in [true, false] {
+        let mut pools = network.ipam.pools.iter().enumerate().filter(|(_, pool)| {
+            pool.subnet
+                .is_some_and(|subnet| matches!(subnet, IpNet::V4(_)) == v4)
+        });
+        let (Some((first, _)), Some((second, _))) = (pools.next(), pools.next()) else {
+            continue;
+        };
+        let (first, second) = (first.to_string(), second.to_string());
+        let path = |index| ["networks", key, "ipam", "config", index, "subnet"];
+        let message = format!(
+            "network `{key}`: bridge driver doesn't support multiple subnets of one family"
+        );
+        let diagnostic = Diagnostic::error("several-subnets", message)
+            .hint("keep one, or make a second network for the other");
+        let diagnostic = ground.also(diagnostic, &path(&first), "the first one");
+        ground.tell(diagnostic, &path(&second), "one more");
     }
 }
 

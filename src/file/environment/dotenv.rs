@@ -182,6 +182,7 @@ impl Reader<'_> {
                 (false, '\\') => {}
                 (false, _) if c == quote => {
                     self.at += offset + 1;
+                    self.after_quote();
                     return if quote == '"' {
                         self.expand(&unescape(&value), start)
                     } else {
@@ -201,10 +202,44 @@ impl Reader<'_> {
         None
     }
 
+    /// Compose reads what stands behind a closing quote as a line of its own, which is hardly what was meant.
+    fn after_quote(&mut self) {
+        let line = self.rest().split('\n').next().unwrap_or("");
+        let blanks = line.len() - line.trim_start().len();
+        let more = line.trim();
+        if more.is_empty() || more.starts_with('#') {
+            return;
+        }
+        let message = format!(
+            "`{more}` after the closing quote is read as another line, as docker compose does"
+        );
+        let start = self.at + blanks;
+        let span = self.span(start, start + more.len());
+        self.diagnostics.push(
+            Diagnostic::warning("env-file", message)
+                .at(span)
+                .hint("put it inside the quotes, or behind a ` #`"),
+        );
+    }
+
     fn blank_before(&self, start: usize) -> bool {
         self.text
             .get(..start)
             .is_some_and(|before| before.ends_with(is_blank))
+    }
+
+    /// The place of a part of a value, or of the whole where escapes move its letters.
+    fn part(&self, value: &str, start: usize, from: usize, to: usize) -> Span {
+        let rest = self.text.get(start..).unwrap_or("");
+        let inner = start + usize::from(rest.starts_with(['"', '\'']));
+        match self
+            .text
+            .get(inner..)
+            .filter(|rest| rest.starts_with(value))
+        {
+            Some(_) => self.span(inner + from, inner + to),
+            None => self.span(start, self.at),
+        }
     }
 
     fn expand(&mut self, value: &str, start: usize) -> Option<String> {
@@ -213,12 +248,22 @@ impl Reader<'_> {
             then: &*self.into,
         };
         let filled = template::fill(value, &lookup);
-        let span = self.span(start, self.at);
         for mistake in &filled.mistakes {
-            let message = match mistake {
-                Mistake::Format { .. } => "invalid interpolation format in this value".to_owned(),
-                Mistake::Missing { name, message, .. } => {
-                    format!("required variable {name} is missing a value: {message}")
+            let (message, span) = match mistake {
+                Mistake::Format { at } => {
+                    let rest = value.get(*at..).unwrap_or("");
+                    let end = at + rest.lines().next().map_or(0, str::len);
+                    let message = "invalid interpolation format in this value".to_owned();
+                    (message, self.part(value, start, *at, end))
+                }
+                Mistake::Missing {
+                    at,
+                    end,
+                    name,
+                    message,
+                } => {
+                    let message = format!("required variable {name} is missing a value: {message}");
+                    (message, self.part(value, start, *at, *end))
                 }
             };
             self.diagnostics

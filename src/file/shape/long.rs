@@ -74,7 +74,13 @@ impl Shaper<'_> {
                 return None;
             }
             ShortForm::Port => short::ports(&written),
-            ShortForm::Mount => short::mount(&written).map(|node| vec![node]),
+            ShortForm::Mount => {
+                let made = short::mount(&written).map(|node| vec![node]);
+                for warning in short::strange_options(&written).filter(|_| made.is_ok()) {
+                    self.tell(warning, path);
+                }
+                made
+            }
             ShortForm::Device => short::device(&written).map(|node| vec![node]),
             ShortForm::Switch => return None,
         };

@@ -66,7 +66,13 @@ impl Shaper<'_> {
             );
         let written = self.sources.slice(node.span);
         if wanted == "a string" && node.scalar_text().is_some() && !written.is_empty() {
-            diagnostic = diagnostic.hint(format!("write it in quotes: \"{written}\""));
+            // A tag or an anchor before it stays outside the quotes.
+            let bare = written
+                .split_whitespace()
+                .find(|word| !word.starts_with(['!', '&']))
+                .unwrap_or(written);
+            let before = written.strip_suffix(bare).unwrap_or("");
+            diagnostic = diagnostic.hint(format!("write it in quotes: {before}\"{bare}\""));
         } else if node.is_null() {
             diagnostic = diagnostic.hint("give the key a value, or remove it");
         }
@@ -126,9 +132,10 @@ impl Shaper<'_> {
             Kind::Integer(least, most) => self.integer(node, *least, *most, path),
             Kind::Number => self.number(node, path),
             Kind::TextOrNumber => match (&node.value, node.scalar_text()) {
-                (Value::Text(_) | Value::Integer(_) | Value::Float(_), Some(text)) => {
-                    Some(Node::text(text, node.span))
-                }
+                (
+                    Value::Text(_) | Value::Integer(_) | Value::Large(_) | Value::Float(_),
+                    Some(text),
+                ) => Some(Node::text(text, node.span)),
                 _ => self.wrong(&node, "a string or a number", path),
             },
             Kind::Duration => self.duration(node, path),
@@ -190,14 +197,14 @@ fn takes(kind: &Kind, value: &Value) -> bool {
         (Kind::Null, Value::Null) => true,
         (Kind::Boolean, Value::Bool(_)) => true,
         (Kind::Boolean, Value::Text(text)) => value::boolean(text).is_some(),
-        (Kind::Integer(..), Value::Integer(_) | Value::Float(_)) => true,
+        (Kind::Integer(..), Value::Integer(_) | Value::Large(_) | Value::Float(_)) => true,
         (Kind::Integer(..), Value::Text(text)) => text.parse::<i64>().is_ok(),
-        (Kind::Number, Value::Integer(_) | Value::Float(_)) => true,
+        (Kind::Number, Value::Integer(_) | Value::Large(_) | Value::Float(_)) => true,
         (
             Kind::Text | Kind::Choice(_) | Kind::Duration | Kind::FileMode | Kind::Bytes,
             Value::Text(_),
         ) => true,
-        (Kind::FileMode | Kind::Bytes, Value::Integer(_)) => true,
+        (Kind::FileMode | Kind::Bytes, Value::Integer(_) | Value::Large(_)) => true,
         (Kind::TextList, Value::Text(_) | Value::Sequence(_)) => true,
         (Kind::List(..), Value::Sequence(_)) => true,
         (Kind::Object(_) | Kind::Named(_) | Kind::Mapping(_), Value::Mapping(_)) => true,

@@ -51,6 +51,8 @@ impl Shaper<'_> {
                         .hint("only letters, digits, `.`, `_` and `-` are allowed"),
                     path,
                 );
+                // What is wrong below it is to be found all the same.
+                self.fit(node, inner, &path.key(&key));
                 continue;
             }
             if names == Names::Plain
@@ -62,6 +64,7 @@ impl Shaper<'_> {
                         .hint("give it a shorter name"),
                     path,
                 );
+                self.fit(node, inner, &path.key(&key));
                 continue;
             }
             let fitted = self.fit(node, inner, &path.key(&key));
@@ -82,6 +85,8 @@ impl Shaper<'_> {
             return self.wrong(&node, "a mapping", path);
         };
         let mut out = Mapping::default();
+        // What is there and wrong was told, and is not missing.
+        let mut mistaken: Vec<&str> = Vec::new();
         for Entry {
             key,
             key_span,
@@ -108,11 +113,15 @@ impl Shaper<'_> {
                 continue;
             }
             let here = path.key(known.name);
-            if let Some(fitted) = self.fit(node, &known.kind, &here) {
-                out.insert(known.name.into(), key_span, fitted);
+            match self.fit(node, &known.kind, &here) {
+                Some(fitted) => drop(out.insert(known.name.into(), key_span, fitted)),
+                None => mistaken.push(known.name),
             }
         }
         for key in shape.keys {
+            if key.presence == Presence::Required && mistaken.contains(&key.name) {
+                return None;
+            }
             if key.presence == Presence::Required && !out.contains(key.name) {
                 self.tell(
                     Diagnostic::error(

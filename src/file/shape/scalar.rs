@@ -4,7 +4,9 @@
 use crate::diagnostic::Diagnostic;
 use crate::file::shape::Shaper;
 use crate::file::tree::{Node, Path, Value};
-use crate::file::value::{self, Spelling};
+use crate::file::value::{self, DurationError, Spelling};
+
+const TOO_LARGE: &str = "write a smaller one: sizes end at 8192p (2^63 bytes)";
 
 impl Shaper<'_> {
     /// One of a few words.
@@ -63,6 +65,11 @@ impl Shaper<'_> {
     pub fn integer(&mut self, node: Node, least: i64, most: i64, path: &Path) -> Option<Node> {
         let number = match &node.value {
             Value::Integer(number) => Some(*number),
+            Value::Large(_) => {
+                let message = format!("must be less than or equal to {most}");
+                let hint = "give a number within the bounds";
+                return self.unreadable(&node, "out-of-range", message, hint, path);
+            }
             Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
                 Some(*number as i64)
             }
@@ -104,7 +111,7 @@ impl Shaper<'_> {
     /// A finite number, or a text that means one.
     pub fn number(&mut self, node: Node, path: &Path) -> Option<Node> {
         match &node.value {
-            Value::Integer(_) => Some(node),
+            Value::Integer(_) | Value::Large(_) => Some(node),
             Value::Float(number) if number.is_finite() => Some(node),
             Value::Text(text) => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => {
@@ -128,14 +135,29 @@ impl Shaper<'_> {
     /// A length of time, in the spelling of Compose.
     pub fn duration(&mut self, node: Node, path: &Path) -> Option<Node> {
         let Some(text) = node.as_text() else {
-            return self.wrong(&node, "a string such as 1m30s", path);
+            let written = node.scalar_text();
+            let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_));
+            let Some(number) = written.filter(|_| is_number) else {
+                return self.wrong(&node, "a string such as 1m30s", path);
+            };
+            let message = format!("{path} must be a string such as 1m30s");
+            let diagnostic = Diagnostic::error("wrong-type", message)
+                .label(node.span, format!("this is {}", node.kind()))
+                .hint(format!("say in which unit: {number}s or {number}ms"));
+            self.tell(diagnostic, path);
+            return None;
         };
         match value::duration(text) {
-            Some(length) => Some(Node::text(value::duration_text(length), node.span)),
-            None => {
+            Ok(length) => Some(Node::text(value::duration_text(length), node.span)),
+            Err(error) => {
                 let message = format!("invalid duration: `{text}`");
-                let hint = "write a number with a unit for each part (us, ms, s, m, h, d, w), such as 1m30s";
-                self.unreadable(&node, "bad-duration", message, hint, path)
+                let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                let hint = match error {
+                    DurationError::Long => "write a shorter one: lengths of time end at 292 years (15250w)".to_owned(),
+                    DurationError::Form if is_number => format!("say in which unit: {text}s or {text}ms"),
+                    DurationError::Form => "write a number with a unit for each part (ns, us, ms, s, m, h, d, w), such as 1m30s".to_owned(),
+                };
+                self.unreadable(&node, "bad-duration", message, &hint, path)
             }
         }
     }
@@ -146,11 +168,20 @@ impl Shaper<'_> {
             Value::Integer(number) => Some(Node::text(number.to_string(), node.span)),
             Value::Text(text) => match value::bytes(text) {
                 Ok(bytes) => Some(Node::text(bytes.to_string(), node.span)),
-                Err(message) => {
+                Err(value::SizeError::Large) => {
+                    let message = format!("invalid size: '{text}'");
+                    self.unreadable(&node, "bad-size", message, TOO_LARGE, path)
+                }
+                Err(error) => {
                     let hint = "write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m";
+                    let message = error.to_string();
                     self.unreadable(&node, "bad-size", message, hint, path)
                 }
             },
+            Value::Large(_) => {
+                let message = "invalid size".to_owned();
+                self.unreadable(&node, "bad-size", message, TOO_LARGE, path)
+            }
             _ => self.wrong(&node, "a number or a string such as 64m", path),
         }
     }

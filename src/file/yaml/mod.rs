@@ -2,6 +2,7 @@
 //! here; nothing after this stage knows of them. Hostile texts end with a diagnostic: nesting, the number of nodes that
 //! aliases unfold to, and the number of documents are capped.
 
+mod control;
 mod offsets;
 mod syntax;
 mod tag;
@@ -35,6 +36,10 @@ pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics)
     } else {
         0
     };
+    if let Some(refusal) = control::refusal(source, file, text_from) {
+        diagnostics.push(refusal);
+        return Vec::new();
+    }
     let body = text.get(text_from..).unwrap_or("");
     let mut builder = Builder {
         source,
@@ -87,7 +92,8 @@ enum Open {
         mapping: Mapping,
         key: Option<Key>,
         merges: Vec<Node>,
-        place: Option<usize>,
+        /// How many keys stand before the key `<<`, and where that stands.
+        merged_at: Option<(usize, Span)>,
     },
 }
 
@@ -152,7 +158,7 @@ impl Builder<'_> {
                     mapping: Mapping::default(),
                     key: None,
                     merges: Vec::new(),
-                    place: None,
+                    merged_at: None,
                 };
                 self.open(Frame {
                     anchor,
@@ -229,11 +235,11 @@ impl Builder<'_> {
             Open::Mapping {
                 mut mapping,
                 merges,
-                place,
+                merged_at,
                 ..
             } => {
                 let last = mapping.iter().last().map(|entry| entry.node.span.end);
-                self.merge(&mut mapping, merges, place);
+                self.merge(&mut mapping, merges, merged_at.map(|(place, _)| place));
                 (Value::Mapping(mapping), last)
             }
         };
@@ -349,7 +355,7 @@ impl Builder<'_> {
                 mapping,
                 key,
                 merges,
-                place,
+                merged_at,
             } => match key.take() {
                 Some(Key::Named(text, span)) => {
                     mapping.insert(text, span, node);
@@ -357,9 +363,18 @@ impl Builder<'_> {
                 Some(Key::Merge) => merges.push(node),
                 Some(Key::Refused) => {}
                 None => {
-                    let found = Self::key(node, plain, mapping, self.diagnostics, self.sources);
+                    let span = node.span;
+                    let mut found = Self::key(node, plain, mapping, self.diagnostics, self.sources);
                     if matches!(found, Key::Merge) {
-                        *place = Some(mapping.len());
+                        match *merged_at {
+                            None => *merged_at = Some((mapping.len(), span)),
+                            Some((_, first)) => {
+                                let hint = "merge both under one key: <<: [*one, *two]";
+                                let told = duplicate("<<", span, first, hint, self.sources);
+                                self.diagnostics.push(told);
+                                found = Key::Refused;
+                            }
+                        }
                     }
                     *key = Some(found);
                 }
@@ -392,24 +407,26 @@ impl Builder<'_> {
             return Key::Merge;
         }
         if let Some(first) = mapping.entry(&text) {
-            let line = sources
-                .file(first.key_span.source)
-                .map_or(0, |f| f.position(first.key_span.start).line);
-            diagnostics.push(
-                Diagnostic::error(
-                    "duplicate-key",
-                    format!("mapping key `{text}` already defined at line {line}"),
-                )
-                .label(span, "defined again here")
-                .also(first.key_span, "first defined here")
-                .hint(
-                    "keep one of the two; a list or mapping under both can be joined under one key",
-                ),
-            );
+            let hint =
+                "keep one of the two; a list or mapping under both can be joined under one key";
+            diagnostics.push(duplicate(&text, span, first.key_span, hint, sources));
             return Key::Refused;
         }
         Key::Named(text, span)
     }
+}
+
+fn duplicate(key: &str, again: Span, first: Span, hint: &str, sources: &Sources) -> Diagnostic {
+    let line = sources
+        .file(first.source)
+        .map_or(0, |file| file.position(first.start).line);
+    Diagnostic::error(
+        "duplicate-key",
+        format!("mapping key `{key}` already defined at line {line}"),
+    )
+    .label(again, "defined again here")
+    .also(first, "first defined here")
+    .hint(hint)
 }
 
 /// How long a quoted scalar is with its quotes; none where it is not quoted, or is not closed.

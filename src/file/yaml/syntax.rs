@@ -57,6 +57,12 @@ fn syntax_hint(info: &str, line: &str) -> Option<&'static str> {
     {
         return Some("this line is indented differently from its neighbours");
     }
+    if info.contains("anchor or alias") && info.contains("expected alphabetic") {
+        return Some("a text that starts with `*` or `&` must be quoted: \"*\"");
+    }
+    if line.contains("${") && info.contains("flow") {
+        return Some("quote a variable between braces or brackets: {image: \"${NAME}\"}");
+    }
     if info.contains("anchor") {
         return Some("define the anchor with `&name` before it is used with `*name`");
     }

@@ -52,7 +52,8 @@ pub fn scalar(
         }
         (Some("str" | "binary" | "timestamp"), _) => return Value::Text(text.into()),
         (Some("float"), Value::Integer(number)) => return Value::Float(*number as f64),
-        (Some("int"), Value::Integer(_))
+        (Some("float"), Value::Large(number)) => return Value::Float(*number as f64),
+        (Some("int"), Value::Integer(_) | Value::Large(_))
         | (Some("float"), Value::Float(_))
         | (Some("bool"), Value::Bool(_))
         | (Some("null"), Value::Null) => true,

@@ -161,7 +161,7 @@ networks:
               |
             3 |   one: {image: x, networks: {lan: {mac_address: "01:00:5e:00:00:01"}}}
               |                                                 ^^^^^^^^^^^^^^^^^^^ no link can have it
-            hint: 00:00:5e:00:00:01 would be a station's own
+            hint: 02:00:5e:00:00:01 would be a station's own
 
             error[duplicate-mac]: 02:00:00:00:00:01 is given twice in network `lan`
              --> stack.yaml:5:34

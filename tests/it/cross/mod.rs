@@ -3,6 +3,7 @@
 mod addresses;
 mod modes;
 mod pools;
+mod room;
 mod wires;
 
 use expect_test::Expect;

@@ -59,7 +59,7 @@ networks:
               |                                                           ^^^^
             hint: use mode bridge, or remove the shim
 
-            error[unknown-value]: `brigde` is not a macvlan mode
+            error[unknown-value]: `brigde` is not a mode of macvlan
              --> stack.yaml:9:30
               |
             9 |   e: {driver: macvlan, mode: brigde, parent: eth3.4095, ipam: {config: [{subnet: 10.5.0.0/16}]}}
@@ -177,6 +177,15 @@ networks:
             11 |     shim: {address: 10.7.0.20}
                |                     ^^^^^^^^^ the same address again
             hint: give one of them another address
+
+            warning[dhcp-overlap]: the shim of network `lan`: 10.7.0.20 lies in the DHCP server's pool
+              --> stack.yaml:11:21
+               |
+            11 |     shim: {address: 10.7.0.20}
+               |                     ^^^^^^^^^
+            12 |     dhcp_pool: 10.7.0.10-10.7.0.40
+               |                ------------------- handed out by the DHCP server
+            hint: choose an address that the server does not hand out, or shrink its pool
 
             warning[dhcp-overlap]: network `lan`: the engine's ip_range 10.7.0.32/27 and the DHCP server's pool overlap
               --> stack.yaml:13:53

@@ -108,8 +108,11 @@ networks:
 fn two_forms_that_cannot_be_merged_are_told_with_both_places() {
     let reading = read_all(
         &[
-            ("/lab/a.yaml", "services: {web: {image: x, cap_add: [A]}}\n"),
-            ("/lab/b.yaml", "services: {web: {cap_add: {A: b}}}\n"),
+            (
+                "/lab/a.yaml",
+                "services: {web: {image: x, cap_add: [KILL]}}\n",
+            ),
+            ("/lab/b.yaml", "services: {web: {cap_add: {KILL: b}}}\n"),
         ],
         |request| request.file("a.yaml").file("b.yaml"),
     );
@@ -117,12 +120,12 @@ fn two_forms_that_cannot_be_merged_are_told_with_both_places() {
         error[cannot-override]: cannot override services.web.cap_add
          --> b.yaml:1:27
           |
-        1 | services: {web: {cap_add: {A: b}}}
-          |                           ^^^^^^ this is a mapping…
+        1 | services: {web: {cap_add: {KILL: b}}}
+          |                           ^^^^^^^^^ this is a mapping…
          ::: a.yaml:1:37
           |
-        1 | services: {web: {image: x, cap_add: [A]}}
-          |                                     --- …and cannot be merged into a list
+        1 | services: {web: {image: x, cap_add: [KILL]}}
+          |                                     ------ …and cannot be merged into a list
         hint: write both in the same form, or replace the first one with `!override`
 
     "#]]

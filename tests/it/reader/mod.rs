@@ -1,7 +1,10 @@
 //! The reader from end to end, with files in memory: what becomes of a file, and what is told about it.
 
+mod hints;
 mod merge;
+mod places;
 mod references;
+mod refused;
 mod shape;
 mod variables;
 

@@ -144,6 +144,7 @@ networks:
                |
             11 |     healthcheck: {interval: 5, retries: -1}
                |                             ^ this is an integer
+            hint: say in which unit: 5s or 5ms
 
             error[out-of-range]: services.web.healthcheck.retries: must be greater than or equal to 0
               --> stack.yaml:11:41
@@ -362,7 +363,7 @@ services:
   a: {{image: Nginx:1, hostname: {long}}}
   b: {{image: 'x:1:2', scale: 1000000000}}
   c: {{image: 'a b', deploy: {{replicas: 10001}}}}
-  d: {{image: x, ports: ['80:0']}}
+  d: {{image: x, ports: ['80:0', {{published: '81'}}]}}
   {long}: {{image: x}}
 networks: {{default: {{driver_opts: {{com.docker.network.bridge.name: br-of-the-whole-lab}}}}}}
 "
@@ -376,6 +377,7 @@ networks: {{default: {{driver_opts: {{com.docker.network.bridge.name: br-of-the-
         "error out-of-range 10001",
         &format!("warning long-name {long}"),
         "error bad-link-name br-of-the-whole-lab",
+        "error bad-port 0",
     ] {
         assert!(
             told.iter().any(|one| one == expected),

@@ -49,6 +49,14 @@ services:
               = note: interpolated from ${A}, ${B}: the text is `echo    `
             hint: write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+text}; you may need to escape any $ with another $
 
+            warning[bad-hostname]: services.web.hostname: `$literal-c` holds '$', and programs refuse such a name or never find it
+             --> stack.yaml:6:15
+              |
+            6 |     hostname: $$literal-${C:-c}
+              |               ^^^^^^^^^^^^^^^^^
+              = note: interpolated from ${C}: the text is `$literal-c`
+            hint: use letters a to z, digits, `-` and `.` (RFC 1123)
+
         "#]],
     );
 }
