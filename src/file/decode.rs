@@ -8,7 +8,7 @@ pub struct Undecoded {
     pub text: String,
     /// How many bytes of that are as they should be.
     pub valid: usize,
-    pub why: Diagnostic,
+    pub why: Box<Diagnostic>,
 }
 
 /// The text that the bytes of a file are.
@@ -34,7 +34,11 @@ pub fn decoded(bytes: Vec<u8>) -> Result<String, Undecoded> {
                     "this is not UTF-16 text, as which it starts: half a character",
                 )
                 .hint("save the file as UTF-8");
-                return Err(Undecoded { text, valid, why });
+                return Err(Undecoded {
+                    text,
+                    valid,
+                    why: Box::new(why),
+                });
             }
         }
     }
@@ -45,7 +49,11 @@ pub fn decoded(bytes: Vec<u8>) -> Result<String, Undecoded> {
             "this is not UTF-16 text, as which it starts: its last byte stands alone",
         )
         .hint("the file may be cut short; save it as UTF-8");
-        return Err(Undecoded { text, valid, why });
+        return Err(Undecoded {
+            text,
+            valid,
+            why: Box::new(why),
+        });
     }
     Ok(text)
 }
@@ -71,14 +79,16 @@ fn utf8(bytes: Vec<u8>) -> Result<String, Undecoded> {
         return Err(Undecoded {
             text,
             valid: 0,
-            why,
+            why: Box::new(why),
         });
     }
     String::from_utf8(bytes).map_err(|error| Undecoded {
         valid: error.utf8_error().valid_up_to(),
         text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        why: Diagnostic::error("not-utf8", "this file is not UTF-8 text").hint(
-            "save it as UTF-8; `iconv -f latin1 -t utf-8` turns the usual older encoding into it",
+        why: Box::new(
+            Diagnostic::error("not-utf8", "this file is not UTF-8 text").hint(
+                "save it as UTF-8; `iconv -f latin1 -t utf-8` turns the usual older encoding into it",
+            ),
         ),
     })
 }
