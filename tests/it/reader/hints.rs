@@ -246,7 +246,7 @@ fn encodings_are_told_by_their_names() {
 
     "#]]
     .assert_eq(&of_bytes(wide(u16::to_le_bytes, text)));
-    let mut broken = wide(u16::to_le_bytes, &format!("\u{feff}ab"));
+    let mut broken = wide(u16::to_le_bytes, "\u{feff}ab");
     broken.extend([0x00, 0xd8, b'c', 0]);
     expect![[r#"
         error[not-utf8]: this is not UTF-16 text, as which it starts: half a character
