@@ -207,7 +207,7 @@ impl Host {
     }
 
     /// The ledger's entries.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, WorldError> {
+    pub(in crate::world) fn entries(&self) -> Result<Vec<Entry>, WorldError> {
         self.ledger_of()
             .and_then(|ledger| ledger.entries())
             .map_err(|error| broken("cannot read the host's ledger", &error))

@@ -82,6 +82,53 @@ async fn changes_are_told_as_they_happen() {
     }
 }
 
+/// Of a shim that comes while one watches, and after it was made anew: what netlink tells, and what only files tell.
+#[tokio::test]
+async fn settings_that_others_write_are_told() {
+    let Some(bed) = Bed::new().await else { return };
+    let mut watch = bed.host.watch().await.unwrap();
+    let shim = Spec::Shim(ShimSpec {
+        name: "shim-lan".parse().unwrap(),
+        parent: "p0".parse().unwrap(),
+        kind: ShimKind::Macvlan(MacvlanMode::Bridge),
+        mac: None,
+        addresses: Vec::new(),
+        routes: Vec::new(),
+        networks: Vec::new(),
+    });
+    for _ in 0..2 {
+        bed.make(&shim).await.unwrap();
+        for (path, value, link) in [
+            ("ipv4/conf/shim-lan/arp_announce", "0", "shim-lan"),
+            ("ipv4/conf/shim-lan/rp_filter", "1", "shim-lan"),
+            ("ipv6/conf/shim-lan/accept_ra", "2", "shim-lan"),
+            ("ipv4/conf/all/rp_filter", "2", "all"),
+            ("ipv4/conf/all/rp_filter", "0", "all"),
+        ] {
+            quiet(&mut watch).await;
+            let file = format!("/proc/sys/net/{path}");
+            let write = move || std::fs::write(file, value);
+            bed.host.namespace().enter(write).await.unwrap();
+            let told = Change::Setting {
+                link: link.to_owned(),
+            };
+            loop {
+                let next = tokio::time::timeout(Duration::from_secs(5), watch.next());
+                if next.await.expect(path).expect("the socket lives") == told {
+                    break;
+                }
+            }
+        }
+        bed.remove(&shim).await.unwrap();
+    }
+}
+
+/// Hears what there is to hear until it is quiet.
+async fn quiet(watch: &mut crate::world::host::watch::Watch) {
+    let pause = Duration::from_millis(50);
+    while tokio::time::timeout(pause, watch.next()).await.is_ok() {}
+}
+
 /// On a thread with a namespace of its own that gives its rights away: it sees everything, changes nothing, and says why.
 #[test]
 fn a_user_without_rights_looks_and_is_refused_with_the_remedy() {

@@ -1,10 +1,13 @@
 //! What happens to a host's links, addresses and routes, as the kernel tells it: for those who keep things right while
 //! others change them. It says what sort of thing changed and where, not what is wrong; whoever listens looks anew.
 
+mod settings;
+
+use std::collections::VecDeque;
 use std::io;
 
-use futures_util::stream::{BoxStream, StreamExt, select, unfold};
-use netlink_packet_core::NetlinkPayload;
+use futures_util::stream::{BoxStream, StreamExt};
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -13,11 +16,15 @@ use rtnetlink::MulticastGroup;
 
 use crate::model::mark::ROUTE_PROTOCOL;
 use crate::world::WorldError;
-use crate::world::host::error::broken;
+use crate::world::host::error::{broken, refused};
+use crate::world::host::watch::settings::Settings;
 use crate::world::host::{Host, nftables, table};
 
 /// Room for a storm of events; what the kernel cannot keep for us it drops.
 const ROOM: usize = 1 << 20;
+
+/// The name under which the kernel keeps the settings that count for all links.
+pub const EVERY_LINK: &str = "all";
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +46,19 @@ pub enum Change {
     },
     /// A table of nftables that has a name of ours, or something in it, is gone.
     Translation { table: String },
+    /// Somebody wrote a setting of a link of ours, or one that counts for all links ([`EVERY_LINK`]).
+    Setting { link: String },
 }
 
 /// The changes from now on. Dropping it ends the listening.
 pub struct Watch {
-    changes: BoxStream<'static, Change>,
+    messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
     connection: tokio::task::AbortHandle,
+    /// None where the kernel has no nftables.
+    tables: Option<TokioSocket>,
+    settings: Settings,
+    /// Told already, and not yet handed out.
+    pending: VecDeque<Change>,
 }
 
 impl Drop for Watch {
@@ -57,13 +71,44 @@ impl Watch {
     /// The next change; none when the socket is closed (the kernel lost events), after which one has to watch anew and
     /// look at everything.
     pub async fn next(&mut self) -> Option<Change> {
-        self.changes.next().await
+        loop {
+            if let Some(change) = self.pending.pop_front() {
+                return Some(change);
+            }
+            tokio::select! {
+                message = self.messages.next() => {
+                    let NetlinkPayload::InnerMessage(message) = message?.payload else {
+                        continue;
+                    };
+                    // Its settings are watched before it is told, so that none changes unseen after the look.
+                    self.settings.meet(&message).await;
+                    self.pending.extend(change(&message));
+                }
+                bytes = heard(self.tables.as_ref()) => {
+                    let gone = nftables::removals(&bytes?).into_iter();
+                    let ours = gone.filter(|table| table.starts_with(nftables::OURS));
+                    self.pending.extend(ours.map(|table| Change::Translation { table }));
+                }
+                links = self.settings.next() => {
+                    self.pending.extend(links?.into_iter().map(|link| Change::Setting { link }));
+                }
+            }
+        }
+    }
+}
+
+/// What a socket hears; none when events were lost. Without a socket nothing is ever heard.
+async fn heard(socket: Option<&TokioSocket>) -> Option<Vec<u8>> {
+    match socket {
+        Some(socket) => Some(socket.recv_from_full().await.ok()?.0),
+        None => std::future::pending().await,
     }
 }
 
 impl Host {
     /// Begins to listen. What changes after this returns is told.
     pub async fn watch(&self) -> Result<Watch, WorldError> {
+        let act = "cannot watch the host's links";
         let runtime = tokio::runtime::Handle::current();
         let (connection, messages, tables) = self
             .namespace
@@ -76,7 +121,7 @@ impl Host {
                     MulticastGroup::Ipv4Route,
                     MulticastGroup::Ipv6Route,
                 ];
-                let tables = listen_to_tables()?;
+                let tables = joined(NETLINK_NETFILTER, &[nftables::CHANGES_GROUP])?;
                 let (mut connection, _, messages) = rtnetlink::new_multicast_connection(&groups)?;
                 connection
                     .socket_mut()
@@ -87,30 +132,43 @@ impl Host {
                 Ok((task, messages, tables))
             })
             .await
-            .map_err(|error| broken("cannot watch the host's links", &error))?;
-        let changes = messages.filter_map(|(message, _)| {
-            std::future::ready(match message.payload {
-                NetlinkPayload::InnerMessage(inner) => change(&inner),
-                _ => None,
-            })
-        });
-        // The end of one of the two is the end of both: some were lost.
-        let links = changes
-            .map(Some)
-            .chain(futures_util::stream::once(async { None }));
-        let tables = match tables {
-            Some(socket) => translations(socket)
-                .map(Some)
-                .chain(futures_util::stream::once(async { None }))
-                .boxed(),
-            None => futures_util::stream::pending().boxed(),
-        };
-        let both = select(links, tables).take_while(|change| std::future::ready(change.is_some()));
-        Ok(Watch {
-            changes: both.filter_map(std::future::ready).boxed(),
+            .map_err(|error| broken(act, &error))?;
+        let settings = Settings::watch(self)
+            .await
+            .map_err(|error| broken("cannot watch the settings of links", &error))?;
+        let mut watch = Watch {
+            messages: messages.map(|(message, _)| message).boxed(),
             connection,
-        })
+            tables,
+            settings,
+            pending: VecDeque::new(),
+        };
+        for link in table::link_messages(&self.socket)
+            .await
+            .map_err(|error| refused(act, &error))?
+        {
+            watch
+                .settings
+                .meet(&RouteNetlinkMessage::NewLink(link))
+                .await;
+        }
+        Ok(watch)
     }
+}
+
+/// A socket that hears of these groups; none where the kernel has no such thing.
+fn joined(protocol: isize, groups: &[u32]) -> io::Result<Option<TokioSocket>> {
+    let Ok(mut socket) = TokioSocket::new(protocol) else {
+        return Ok(None);
+    };
+    let inner = socket.socket_mut();
+    inner.bind_auto()?;
+    for group in groups {
+        if inner.add_membership(*group).is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(socket))
 }
 
 fn change(message: &RouteNetlinkMessage) -> Option<Change> {
@@ -147,33 +205,4 @@ fn oif(route: &RouteMessage) -> Option<u32> {
             RouteAttribute::Oif(index) => Some(*index),
             _ => None,
         })
-}
-
-/// A socket that hears of changes in nftables; none where the kernel has no such thing.
-fn listen_to_tables() -> io::Result<Option<TokioSocket>> {
-    let Ok(mut socket) = TokioSocket::new(NETLINK_NETFILTER) else {
-        return Ok(None);
-    };
-    let inner = socket.socket_mut();
-    inner.bind_auto()?;
-    Ok(inner
-        .add_membership(nftables::CHANGES_GROUP)
-        .is_ok()
-        .then_some(socket))
-}
-
-/// What is gone from tables of ours. Ends when the kernel lost events.
-fn translations(socket: TokioSocket) -> BoxStream<'static, Change> {
-    let batches = unfold(socket, |socket| async move {
-        let (bytes, _) = socket.recv_from_full().await.ok()?;
-        let changes = nftables::removals(&bytes)
-            .into_iter()
-            .filter(|table| table.starts_with(nftables::OURS))
-            .map(|table| Change::Translation { table });
-        Some((
-            futures_util::stream::iter(changes.collect::<Vec<_>>()),
-            socket,
-        ))
-    });
-    batches.flatten().boxed()
 }
