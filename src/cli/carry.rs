@@ -62,8 +62,19 @@ pub struct Manner<'a> {
     pub quiet_images: bool,
     /// Where in the stack file a resource comes from.
     pub place: &'a (dyn Fn(&ResourceId) -> Option<String> + Sync),
-    /// What the project wants of its host when all is done; none leaves what it wants now.
-    pub host_side: Option<&'a [Spec]>,
+    pub host_side: HostSide<'a>,
+}
+
+/// What the project wants of its host.
+#[derive(Debug, Clone, Copy)]
+pub enum HostSide<'a> {
+    /// What it wants now.
+    Stays,
+    /// This, when all is done.
+    Becomes(&'a [Spec]),
+    /// Nothing any more, from the first step on: nobody is to bring anything back. A plan that is refused changes
+    /// nothing of it.
+    Goes,
 }
 
 impl Manner<'_> {
@@ -73,7 +84,7 @@ impl Manner<'_> {
             on_failure,
             quiet_images: false,
             place: &|_| None,
-            host_side: None,
+            host_side: HostSide::Stays,
         }
     }
 }
@@ -300,14 +311,19 @@ impl<'a> Session<'a> {
             .map_err(|error| wanted_failure(&error))
     }
 
-    /// What the project wanted of its host until now.
-    pub fn kept(&self) -> Result<Vec<Spec>, Failure> {
+    /// What is written down of what the project wants of its host.
+    pub fn record(&self) -> Result<Option<wanted::Standing>, Failure> {
         let engine = self.live.engine().url();
         let records = self.context.records()?;
         let found = records
             .read(&self.project, &engine)
             .map_err(|error| wanted_failure(&error))?;
-        Ok(match found.map(|wanted| wanted.standing) {
+        Ok(found.map(|wanted| wanted.standing))
+    }
+
+    /// What the project wanted of its host until now.
+    pub fn kept(&self) -> Result<Vec<Spec>, Failure> {
+        Ok(match self.record()? {
             None => Vec::new(),
             Some(wanted::Standing::Settled(now)) => now,
             Some(wanted::Standing::Changing { from, to }) => from.unwrap_or(to),
@@ -386,7 +402,7 @@ impl<'a> Session<'a> {
                 boot: boot_id(),
             };
             let stops = wishes_to_stop()?;
-            if let Some(host_side) = manner.host_side {
+            if let HostSide::Becomes(host_side) = manner.host_side {
                 self.expect(host_side)?;
             }
             let journal = match Journal::begin(&self.file("journal")?, &heading, plan) {
@@ -396,8 +412,11 @@ impl<'a> Session<'a> {
                     return Err(journal_failure(error));
                 }
             };
+            if let HostSide::Goes = manner.host_side {
+                self.keep(&[])?;
+            }
             let report = apply::run(plan, &self.live, Some(journal), &ear, &options, stops).await;
-            if manner.host_side.is_some() {
+            if let HostSide::Becomes(_) = manner.host_side {
                 self.settle(end_of(&report, manner.on_failure))?;
             }
             report

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Args, ValueEnum};
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{Manner, Past, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Past, Session, outcome};
 use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -81,18 +81,24 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
         ));
     }
     let plan = plan(context, target, &observed, arguments)?;
-    if arguments.services.is_empty() {
-        // From here on nobody is to bring anything back.
-        session.keep(&[])?;
-    }
+    let host_side = match arguments.services.is_empty() {
+        true => HostSide::Goes,
+        false => HostSide::Stays,
+    };
     if plan.is_empty() {
+        if let HostSide::Goes = host_side {
+            session.keep(&[])?;
+        }
         context.tell(&format!(
             " {} has nothing here: No resource found to remove",
             target.project
         ));
         return Ok(Exit::Done);
     }
-    let manner = Manner::plain(OnFailure::GoOn);
+    let manner = Manner {
+        host_side,
+        ..Manner::plain(OnFailure::GoOn)
+    };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::containers::{Which, of_services};
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Outcome};
@@ -224,7 +224,7 @@ async fn fetch_all(
         on_failure,
         quiet_images: quiet,
         place: &place,
-        host_side: None,
+        host_side: HostSide::Stays,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)

@@ -2,7 +2,7 @@
 
 use crate::apply::OnFailure;
 use crate::apply::report::Report;
-use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::cli::make::{Goal, Intent, MakeArgs, intend};
@@ -98,7 +98,7 @@ async fn carry_out(
         },
         quiet_images: work.quiet_images,
         place: &place,
-        host_side: Some(work.host_side),
+        host_side: HostSide::Becomes(work.host_side),
     };
     session
         .carry_out(work.plan, &intent.observed, &manner)

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::clock::Phase;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
@@ -254,7 +254,7 @@ impl Intent {
             on_failure: OnFailure::Keep,
             quiet_images: quiet,
             place: &place,
-            host_side: None,
+            host_side: HostSide::Stays,
         };
         let report = session
             .carry_out(&self.fetch, &self.observed, &manner)

@@ -11,7 +11,7 @@ use crate::apply::lock;
 use crate::apply::runs::{Run, runs};
 use crate::apply::wanted::Record;
 use crate::apply::{self, OnFailure, Options};
-use crate::cli::carry::{Manner, Past, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Past, Session, outcome};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::{summary, talk};
@@ -333,12 +333,14 @@ impl Place {
             ..DownOptions::default()
         };
         let plan = down(project, &observed, &options).map_err(Failure::said)?;
-        // From here on nobody is to bring anything back.
-        session.keep(&[])?;
         if plan.is_empty() {
+            session.keep(&[])?;
             return Ok(false);
         }
-        let manner = Manner::plain(OnFailure::GoOn);
+        let manner = Manner {
+            host_side: HostSide::Goes,
+            ..Manner::plain(OnFailure::GoOn)
+        };
         let report = session.carry_out(&plan, &observed, &manner).await?;
         match outcome(&report) {
             Ok(_) => Ok(false),

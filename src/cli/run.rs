@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{Manner, Session, outcome};
+use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::made::{How, make};
@@ -460,7 +460,7 @@ async fn fetch_image(
         on_failure: OnFailure::Keep,
         quiet_images: wanted.quiet_pull,
         place: &place,
-        host_side: None,
+        host_side: HostSide::Stays,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report).map(|_| ())

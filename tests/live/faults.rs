@@ -496,8 +496,13 @@ fn unprivileged(bed: &Bed) -> Result<Outcome, Failure> {
     // What root made is seen and not taken.
     bed.stack(&folder, "up -d")?.ok()?;
     let with = bed.host()?;
+    // A record that it may remove.
+    bed.shell("cp /var/lib/stack/*.wanted /tmp/stack-nobody; chown -R 65534 /tmp/stack-nobody")?;
+    let records = "cat /tmp/stack-nobody/*.wanted";
+    let wanted = bed.shell(records)?;
     let refused = nobody(&folder, "down")?;
     let after = with.difference(&bed.host()?);
+    let kept = bed.shell(records).unwrap_or_default();
     bed.stack(&folder, "down")?.ok()?;
     holds(
         &format!(
@@ -506,6 +511,7 @@ fn unprivileged(bed: &Bed) -> Result<Outcome, Failure> {
         ),
         refused.code != Some(0) && after.is_empty() && refused.stderr.contains("CAP_NET_ADMIN"),
     )?;
+    same("the record after a refused `down`", kept, wanted)?;
     bed.shell("rm -rf /tmp/stack-nobody")?;
     Ok(Outcome::Passed)
 }
