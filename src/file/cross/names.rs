@@ -81,6 +81,8 @@ pub fn check(ground: &mut Ground) {
 /// How long a label of a name may be that is looked up (RFC 1035), and a host's own name (the kernel).
 const LONGEST_LABEL: usize = 63;
 const LONGEST_HOSTNAME: usize = 64;
+/// `NAME_MAX`: namespaces are found under the names of files.
+const LONGEST_FILE: usize = 255;
 
 fn lengths(ground: &mut Ground) {
     for service in ground.stack.services.values() {
@@ -102,6 +104,20 @@ fn lengths(ground: &mut Ground) {
             let diagnostic = Diagnostic::warning("long-name", message)
                 .hint("give it a shorter name, or a short alias in its networks");
             ground.tell(diagnostic, &["services", name], "");
+        }
+    }
+    for (key, lan) in &ground.stack.lans {
+        let hosts = lan.hosts.keys().map(|host| host.as_str());
+        let parts = ["switch", "router"].into_iter().chain(hosts);
+        let longest = parts.map(str::len).max().unwrap_or_default();
+        let bytes = ground.stack.project.as_str().len() + key.as_str().len() + longest + 2;
+        if bytes > LONGEST_FILE {
+            let message = format!(
+                "lan `{key}`: its namespaces are called PROJECT-LAN-PART, a name has {LONGEST_FILE} bytes at most, and the longest of these {bytes}"
+            );
+            let diagnostic = Diagnostic::error("long-name", message)
+                .hint("give the project, the lan or its machines shorter names");
+            ground.tell(diagnostic, &["lans", key.as_str()], "");
         }
     }
 }
