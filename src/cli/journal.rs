@@ -1,5 +1,5 @@
 //! `stack journal`: what is written down because it cannot carry a mark. The unfinished runs of each project, step by
-//! step, and the ledger of the host.
+//! step, the ledger of the host, and what the doctor mended.
 
 use std::io::Write;
 
@@ -15,14 +15,17 @@ use crate::cli::render::words::title;
 use crate::model::name::ProjectName;
 use crate::plan::step::StepIndex;
 use crate::world::host::ledger::{Entry, Ledger};
+use crate::world::host::mend::{Mended, Mender};
 use crate::world::private::process::boot_id;
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  stack journal              runs that were not finished, and what of the host is to be put back
+  stack journal              runs that were not finished, what of the host is to be put back, what the
+                             doctor mended
   stack journal lab          only those of the project `lab`
 
-An unfinished run is taken back by the project's next `up` or `down`, or by `stack orphans --remove`.")]
+An unfinished run is taken back by the project's next `up` or `down`, or by `stack orphans --remove`.
+What `stack doctor --fix` did is shown too, with what was before.")]
 pub struct JournalArgs {
     /// Only of these projects
     #[arg(value_name = "PROJECT")]
@@ -48,16 +51,24 @@ pub fn run(context: &Context, arguments: &JournalArgs) -> Outcome {
     let mut notes = Ledger::all(&folder)
         .map_err(|error| Failure::said(format!("cannot read the host's ledger: {error}")))?;
     notes.retain(|entry| named(entry.project.as_str()));
+    // What the doctor mended is of no project.
+    let mended = match arguments.projects.is_empty() {
+        true => Mender::new(&context.lasting_folder(), &boot_id()).entries(),
+        false => Ok(Vec::new()),
+    };
+    let mended = mended
+        .map_err(|error| Failure::said(format!("cannot read the doctor's journal: {error}")))?;
     let mut output = std::io::stdout().lock();
     if arguments.format == "json" {
         let runs: Vec<Value> = found.iter().map(run_json).collect();
         let notes: Vec<Value> = notes.iter().map(note_json).collect();
-        let all = json!({"runs": runs, "host": notes});
+        let mended: Vec<Value> = mended.iter().map(mended_json).collect();
+        let all = json!({"runs": runs, "host": notes, "doctor": mended});
         let text = serde_json::to_string_pretty(&all).map_err(Failure::said)?;
         writeln!(output, "{text}")?;
         return Ok(Exit::Done);
     }
-    if found.is_empty() && notes.is_empty() {
+    if found.is_empty() && notes.is_empty() && mended.is_empty() {
         context.tell(" Nothing is written down: no run is unfinished");
         return Ok(Exit::Done);
     }
@@ -81,7 +92,25 @@ pub fn run(context: &Context, arguments: &JournalArgs) -> Outcome {
             )?;
         }
     }
+    if !mended.is_empty() {
+        writeln!(output, "the doctor (`stack doctor --put-back` undoes it)")?;
+    }
+    for entry in &mended {
+        let before = match &entry.before {
+            Some(before) => format!(" (it was {before})"),
+            None => String::new(),
+        };
+        writeln!(output, "  {}{before}", entry.remedy)?;
+    }
     Ok(Exit::Done)
+}
+
+fn mended_json(entry: &Mended) -> Value {
+    json!({
+        "remedy": entry.remedy,
+        "says": entry.remedy.to_string(),
+        "before": entry.before,
+    })
 }
 
 fn run_text(run: &Run) -> String {

@@ -30,7 +30,7 @@ pub struct Mended {
     namespace: u64,
     pub remedy: Remedy,
     /// The setting's value; for a file and a link nothing was.
-    before: Option<String>,
+    pub before: Option<String>,
 }
 
 /// The journal, in a folder that survives reboots.
