@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::model::name::{LinkName, ProjectName};
 use crate::plan::observed::Observed;
 use crate::plan::spec::{Kind, ResourceId, Spec};
-use crate::world::host::watch::Change;
+use crate::world::host::watch::{Change, EVERY_LINK};
 
 /// A burst is over when it was quiet for so long.
 pub const QUIET: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ const PATIENCE: u32 = 5;
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// A link, an address, a route, a table of the host.
+    /// A link, an address, a route, a table, a setting of the host.
     Host(Change),
     /// A container of this project has started.
     Started { project: String },
@@ -64,6 +64,8 @@ struct Interest {
     /// Of those, the links that containers sit on.
     grounds: BTreeSet<String>,
     networks: BTreeSet<String>,
+    /// Whether shims are among it, for which settings count.
+    shims: bool,
     /// Whether something goes with containers.
     follows: bool,
     /// Whether lans are among it, and one with a way out.
@@ -91,6 +93,7 @@ impl Interest {
                 }
                 Spec::Promiscuity(spec) => interest.ground(&spec.link),
                 Spec::Shim(spec) => {
+                    interest.shims = true;
                     interest.links.insert(spec.name.to_string());
                     interest.ground(&spec.parent);
                     interest.networks.extend(spec.networks.iter().cloned());
@@ -131,6 +134,8 @@ impl Interest {
                     *ours && on_ours || *default && self.way_out
                 }
                 Change::Translation { .. } => self.way_out,
+                Change::Setting { link } if link == EVERY_LINK => self.shims,
+                Change::Setting { link } => self.links.contains(link),
             },
             News::Started { project: started } => self.follows && started == project.as_str(),
             News::Network { name } => self.networks.contains(name),

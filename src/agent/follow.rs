@@ -14,7 +14,7 @@ use crate::apply::lock::{Holder, Lock, LockError, Patience, is_held};
 use crate::apply::wanted::{Records, Wanted, WantedError, file_name};
 use crate::apply::{OnFailure, Options, run};
 use crate::model::name::ProjectName;
-use crate::plan::diff::keep::{Duty, keep};
+use crate::plan::diff::keep::{Duty, Sight, keep};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::Plan;
@@ -36,19 +36,45 @@ pub struct Desk {
     pub now: fn() -> String,
     /// Only tells what would be restored.
     pub dry: bool,
-    /// Only what networks stand on: lans, links and flags, which need no engine.
-    pub ground: bool,
+    pub part: Part,
+}
+
+/// What of the host's side is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Only what networks stand on: lans, links and flags, which an engine must find when it starts.
+    Ground,
+    /// What can be kept while the engine does not answer: all but doors, which are inside of containers.
+    Alone,
+}
+
+impl Part {
+    fn sight(self) -> Sight {
+        match self {
+            Part::Whole => Sight::Both,
+            Part::Ground | Part::Alone => Sight::Host,
+        }
+    }
+
+    fn has(self, kind: Kind) -> bool {
+        match self {
+            Part::Whole | Part::Alone => true,
+            Part::Ground => [Kind::Lan, Kind::Link, Kind::Promiscuity].contains(&kind),
+        }
+    }
 }
 
 impl Desk {
     /// What is wanted, as far as it is ours to keep; none where it is not certain.
     fn wants(&self, wanted: &Wanted) -> Option<Vec<Spec>> {
         let all = wanted.settled()?.iter();
-        let ours = |spec: &&Spec| {
-            let below = [Kind::Lan, Kind::Link, Kind::Promiscuity];
-            !self.ground || below.contains(&spec.id().kind)
-        };
-        Some(all.filter(ours).cloned().collect())
+        Some(
+            all.filter(|spec| self.part.has(spec.id().kind))
+                .cloned()
+                .collect(),
+        )
     }
 
     fn file(&self, project: &ProjectName, ending: &str) -> PathBuf {
@@ -110,8 +136,10 @@ pub async fn follow<W: World>(
     let keeper = Keeper::new(world, desk, ear);
     let mut care = Care::default();
     keeper.take(&mut care, Instant::now());
-    let projects = care.projects().count();
-    keeper.say(None, What::Follows { projects });
+    if desk.part == Part::Whole {
+        let projects = care.projects().count();
+        keeper.say(None, What::Follows { projects });
+    }
     loop {
         let wake = care.wake();
         let until = wake.unwrap_or_else(Instant::now);
@@ -363,16 +391,10 @@ impl<'a, W: World> Keeper<'a, W> {
         project: &ProjectName,
         wanted: &[Spec],
     ) -> Result<(Observed, Duty), WorldError> {
-        let doors = wanted.iter().filter_map(|spec| match spec {
-            Spec::Door(door) => Some(door.clone()),
-            Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) => None,
-            Spec::Shim(_) | Spec::Route(_) | Spec::Volume(_) | Spec::Image(_) => None,
-            Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => None,
-        });
         let scope = Scope {
             project: project.clone(),
             images: Vec::new(),
-            doors: doors.collect(),
+            doors: wanted.iter().filter_map(Spec::as_door).cloned().collect(),
             attachments: BTreeMap::new(),
             host: true,
         };
@@ -382,7 +404,8 @@ impl<'a, W: World> Keeper<'a, W> {
             let act = "cannot look at the engine's host";
             return Err(WorldError::new(ErrorKind::Unsupported, act, why));
         }
-        let duty = keep(project, wanted, &observed).map_err(|error| {
+        let sight = self.desk.part.sight();
+        let duty = keep(project, wanted, &observed, sight).map_err(|error| {
             WorldError::new(ErrorKind::Refused, "cannot plan what to restore", error)
         })?;
         Ok((observed, duty))
@@ -436,7 +459,7 @@ fn failed(id: Option<ResourceId>, error: String, hint: Option<String>) -> What {
 fn waiting(duty: &Duty, patience: Patience) -> Outcome {
     match patience {
         Patience::Endless if !duty.waits.is_empty() => Outcome::Failed,
-        Patience::Endless | Patience::None | Patience::AtMost(_) => Outcome::Right,
+        Patience::Endless | Patience::None => Outcome::Right,
     }
 }
 

@@ -6,14 +6,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-
-/// How often a held lock is tried again. `flock` can wait by itself, but only in a thread that nobody can call back.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +47,6 @@ fn who(holder: Option<&Holder>) -> String {
 pub enum Patience {
     /// Say who holds it.
     None,
-    /// Wait for it at most so long.
-    AtMost(Duration),
     /// Wait for it.
     Endless,
 }
@@ -73,65 +67,97 @@ impl Lock {
         patience: Patience,
         waiting: impl FnOnce(Option<&Holder>),
     ) -> Result<Lock, LockError> {
-        let deadline = match patience {
-            Patience::None => Some(Duration::ZERO),
-            Patience::AtMost(bound) => Some(bound),
-            Patience::Endless => None,
-        };
-        let began = tokio::time::Instant::now();
-        let mut waiting = Some(waiting);
-        loop {
-            let refused = match Lock::attempt(path, holder)? {
-                Ok(lock) => return Ok(lock),
-                Err(refused) => refused,
-            };
-            if deadline.is_some_and(|bound| began.elapsed() >= bound) {
-                return Err(LockError::Held(refused));
-            }
-            if let Some(waiting) = waiting.take() {
-                waiting(refused.as_ref());
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    fn attempt(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>, LockError> {
         let failed = |source: io::Error| LockError::File {
             path: path.to_owned(),
             source,
         };
+        let mut waiting = Some(waiting);
         loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            let file = options.open(path).map_err(failed)?;
-            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
-                Err((mut file, Errno::EWOULDBLOCK)) => {
-                    let mut text = String::new();
-                    // A holder that cannot be read is one that has just come or is just going.
-                    let _ = file.read_to_string(&mut text);
-                    return Ok(Err(serde_json::from_str(&text).ok()));
+            let file = match attempt(path).map_err(failed)? {
+                Attempt::Have(file) => file,
+                Attempt::Held(_, by) if patience == Patience::None => {
+                    return Err(LockError::Held(by));
                 }
-                Err((_, errno)) => return Err(failed(errno.into())),
+                Attempt::Held(file, by) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting(by.as_ref());
+                    }
+                    released(file).await.map_err(failed)?
+                }
             };
-            // The holder before us removed the file, maybe between our opening and locking it: then we have locked
-            // a file without a name, and somebody else may lock the one that has it.
-            let ours = file.metadata().map_err(failed)?;
-            match std::fs::metadata(path) {
-                Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {}
-                Ok(_) => continue,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(error)),
+            if !is_named(&file, path).map_err(failed)? {
+                continue;
             }
-            let text = serde_json::to_vec(holder).map_err(|error| failed(error.into()))?;
-            file.set_len(0).map_err(failed)?;
-            file.seek(SeekFrom::Start(0)).map_err(failed)?;
-            file.write_all(&text).map_err(failed)?;
-            return Ok(Ok(Lock {
-                path: path.to_owned(),
-                _file: file,
-            }));
+            return Lock::sign(file, path, holder).map_err(failed);
         }
+    }
+
+    /// Writes into the locked file who holds it.
+    fn sign(mut file: Flock<File>, path: &Path, holder: &Holder) -> io::Result<Lock> {
+        let text = serde_json::to_vec(holder)?;
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&text)?;
+        Ok(Lock {
+            path: path.to_owned(),
+            _file: file,
+        })
+    }
+}
+
+/// What came of trying to lock a file.
+enum Attempt {
+    Have(Flock<File>),
+    /// Others have it: the open file, and who.
+    Held(File, Option<Holder>),
+}
+
+fn attempt(path: &Path) -> io::Result<Attempt> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Attempt::Have(file)),
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut text = String::new();
+            // A holder that cannot be read is one that has just come or is just going.
+            let _ = file.read_to_string(&mut text);
+            Ok(Attempt::Held(file, serde_json::from_str(&text).ok()))
+        }
+        Err((_, errno)) => Err(errno.into()),
+    }
+}
+
+/// Waits in `flock` itself, which the kernel ends when the lock is free: no event of the file would do, as those of a
+/// dying holder come before its locks go (`__fput`, fs/file_table.c). Nobody can call such a thread back, so it is not
+/// one that the runtime waits for; when it has the lock and nobody wants it any more, it lets go.
+async fn released(file: File) -> io::Result<Flock<File>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("lock".to_owned())
+        .spawn(move || {
+            let mut file = file;
+            let locked = loop {
+                match Flock::lock(file, FlockArg::LockExclusive) {
+                    Ok(locked) => break Ok(locked),
+                    Err((again, Errno::EINTR)) => file = again,
+                    Err((_, errno)) => break Err(io::Error::from(errno)),
+                }
+            };
+            let _ = tell.send(locked);
+        })?;
+    told.await
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that waited is gone")))
+}
+
+/// Whether a locked file is the one with the lock's name. The holder before us removed it, maybe between our opening
+/// and locking it: then we have locked a file without a name, and somebody else may lock the one that has it.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -215,6 +241,25 @@ mod tests {
             drop(lock);
         });
         futures_util::future::join_all(runs).await;
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn one_who_waits_no_more_leaves_the_lock_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lab.lock");
+        let take = |command: &str, patience| {
+            let (holder, path) = (holder(command), path.clone());
+            async move { Lock::take(&path, &holder, patience, |_| ()).await }
+        };
+        let lock = take("up", Patience::None).await.unwrap();
+        let mut waits = Box::pin(take("down", Patience::Endless));
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        drop(waits);
+        drop(lock);
+        let lock = take("agent", Patience::Endless).await.unwrap();
+        assert!(is_held(&path));
+        drop(lock);
         assert!(!path.exists());
     }
 }

@@ -1,15 +1,15 @@
 //! `stack agent`: the sources of news and the lines about it; the work is done in [`crate::agent`].
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::stream::{BoxStream, StreamExt, once, select_all, unfold};
+use futures_util::stream::{BoxStream, Stream, StreamExt, once, select_all, unfold};
 use tokio::time::Instant;
 
 use crate::agent::care::News;
-use crate::agent::follow::{self, Desk, Ended};
+use crate::agent::follow::{self, Desk, Ended, Part};
 use crate::agent::said::{Ear, Said};
 use crate::apply::wanted;
 use crate::cli::context::Context;
@@ -21,7 +21,7 @@ use crate::world::engine::talk::event::Stir;
 use crate::world::folder::{Arrival, Folders, Happening};
 use crate::world::ground::Ground;
 use crate::world::host::Host;
-use crate::world::live::Live;
+use crate::world::live::{Live, is_machines_own};
 use crate::world::netns;
 
 #[derive(Debug, Clone, Args)]
@@ -33,7 +33,8 @@ use crate::world::netns;
 
 It restores what `up` made on the host (shims, routes, VLAN links, promiscuous flags, lans and their
 way out) after a container, the engine or the machine was started anew, after a link came back, and
-after another tool took it away. `down` ends that. It never touches containers.
+after another tool took it away, also while the engine is away. `down` ends that. It never touches
+containers.
 Exit codes of --once: 0 all is as wanted; 3 something could not be restored, or waits.")]
 pub struct AgentArgs {
     /// Restore what is not as wanted, and exit
@@ -71,7 +72,10 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
         state: context.state_folder()?,
         now: crate::cli::carry::now,
         dry: context.global.dry_run,
-        ground: arguments.ground,
+        part: match arguments.ground {
+            true => Part::Ground,
+            false => Part::Whole,
+        },
     };
     for folder in [&desk.state, desk.records.folder()] {
         std::fs::create_dir_all(folder)
@@ -96,58 +100,134 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
             "run the agent there",
         ));
     };
+    stay(context, &desk, &voice, &socket).await
+}
+
+/// Follows the engine and its host, and while the engine is away the host alone, until asked to stop.
+async fn stay(context: &Context, desk: &Desk, voice: &Voice<'_>, socket: &Path) -> Outcome {
     let mut stops = wishes_to_stop()?;
+    let mut host = engineless(context, desk, socket).await;
     let mut told = false;
+    // Whether it is to be tried again without a reason: what has just come may not be ready.
+    let mut again = false;
+    let mut refused = false;
     loop {
         // Watched before it is tried, so that an engine which comes in between is not missed.
-        let arrival = Arrival::of(&socket)?;
+        let arrival = Arrival::of(socket)?;
         let began = Instant::now();
         let session = async {
             let live = context.live().await?;
             may_act(&live).await?;
-            let news = news(&live, &desk).await?;
+            let news = news(&live, desk).await?;
             Ok::<_, Failure>((live, news))
         };
         let session = tokio::select! {
             session = session => session,
             _ = stops.next() => return Ok(Exit::Done),
         };
-        match session {
+        let ended = match session {
             Ok((live, news)) => {
-                told = false;
-                match follow::follow(&live, &desk, &voice, news, &mut stops).await {
-                    Ended::Stopped => return Ok(Exit::Done),
-                    Ended::Lost => {}
-                }
-                if began.elapsed() >= SHORT {
-                    continue;
+                (told, again, refused) = (false, false, false);
+                host = live.host().await.as_ref().ok().cloned();
+                let ended = follow::follow(&live, desk, voice, news, &mut stops).await;
+                if matches!(ended, Ended::Lost) && began.elapsed() < SHORT {
+                    pause(&mut stops).await
+                } else {
+                    ended
                 }
             }
-            Err(Failure::Said { text, hint }) if is_there(&socket) => {
-                return Err(Failure::Said { text, hint });
+            Err(Failure::Said { text, hint }) if is_there(socket) => {
+                // One that is about to end or has just begun may say no.
+                if refused {
+                    return Err(Failure::Said { text, hint });
+                }
+                refused = true;
+                pause(&mut stops).await
             }
             Err(Failure::Said { .. }) => {
                 if !told {
-                    told = true;
                     context.tell(&format!("waits for the engine at {}", desk.engine));
                 }
-                tokio::select! {
-                    stirred = arrival.stir() => stirred?,
-                    _ = stops.next() => return Ok(Exit::Done),
+                let come = comes(arrival, told && !again);
+                (told, again) = (true, told && !again);
+                match &host {
+                    Some(host) => alone(host, desk, voice, come, &mut stops).await?,
+                    None => wait(come, &mut stops).await,
                 }
-                continue;
             }
             Err(other) => return Err(other),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(SHORT) => {}
-            _ = stops.next() => return Ok(Exit::Done),
+        };
+        match ended {
+            Ended::Stopped => return Ok(Exit::Done),
+            Ended::Lost => {}
         }
     }
 }
 
+/// Ends when the engine may have come. `soon` ends it in a moment in any case.
+fn comes(arrival: Arrival, soon: bool) -> BoxStream<'static, News> {
+    let come = async move {
+        tokio::select! {
+            stirred = arrival.stir() => {
+                // Without a watch on its folder, time is all there is.
+                if stirred.is_err() {
+                    tokio::time::sleep(SHORT).await;
+                }
+            }
+            () = tokio::time::sleep(SHORT), if soon => {}
+        }
+        None
+    };
+    once(come).filter_map(std::future::ready).boxed()
+}
+
+/// Keeps the host right without its engine, until that comes.
+async fn alone(
+    host: &Host,
+    desk: &Desk,
+    voice: &Voice<'_>,
+    come: BoxStream<'static, News>,
+    stops: &mut (impl Stream<Item = ()> + Unpin),
+) -> Result<Ended, Failure> {
+    let desk = Desk {
+        part: Part::Alone,
+        ..desk.clone()
+    };
+    let news = together([changes(host).await?, files(&desk)?, come]);
+    let ground = Ground::of(host.clone());
+    Ok(follow::follow(&ground, &desk, voice, news, stops).await)
+}
+
+async fn wait(
+    mut come: BoxStream<'static, News>,
+    stops: &mut (impl Stream<Item = ()> + Unpin),
+) -> Ended {
+    tokio::select! {
+        _ = come.next() => Ended::Lost,
+        _ = stops.next() => Ended::Stopped,
+    }
+}
+
+async fn pause(stops: &mut (impl Stream<Item = ()> + Unpin)) -> Ended {
+    tokio::select! {
+        () = tokio::time::sleep(SHORT) => Ended::Lost,
+        _ = stops.next() => Ended::Stopped,
+    }
+}
+
+/// The host of an engine that has not answered yet, where it is certain: the machine's own engine, or a private one in
+/// whose host this process is. Of all others only they themselves tell.
+async fn engineless(context: &Context, desk: &Desk, socket: &Path) -> Option<Host> {
+    if !context.private && !is_machines_own(socket) {
+        return None;
+    }
+    let ground = Ground::open(desk.state.clone()).await.ok()?;
+    may_change(ground.host()).await.ok()?;
+    Some(ground.host().clone())
+}
+
 /// Whether somebody listens at the socket.
-fn is_there(socket: &std::path::Path) -> bool {
+fn is_there(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()
 }
 
@@ -175,14 +255,10 @@ async fn may_change(host: &Host) -> Result<(), Failure> {
 /// Everything that can be a reason to look. It ends when one of its sources does.
 async fn news(live: &Live, desk: &Desk) -> Result<BoxStream<'static, News>, Failure> {
     let host = live.host().await.as_ref().map_err(Failure::said)?;
-    let watch = host.watch().await?;
+    let links = changes(host).await?;
     // The engine's events are asked for with the first look at the stream; those since now are told then.
     let since = live.engine().clock().await?.as_second();
     let engine = live.engine().stirrings(Some(since.to_string()));
-    let links = unfold(watch, |mut watch| async move {
-        let change = watch.next().await?;
-        Some((News::Host(change), watch))
-    });
     let engine = engine
         .take_while(|stir| std::future::ready(stir.is_ok()))
         .filter_map(|stir| std::future::ready(stir.ok()))
@@ -191,7 +267,17 @@ async fn news(live: &Live, desk: &Desk) -> Result<BoxStream<'static, News>, Fail
             Stir::Network { name } => News::Network { name },
         });
     let files = files(desk)?;
-    Ok(together([links.boxed(), engine.boxed(), files]))
+    Ok(together([links, engine.boxed(), files]))
+}
+
+/// What changes on a host.
+async fn changes(host: &Host) -> Result<BoxStream<'static, News>, Failure> {
+    let watch = host.watch().await?;
+    let changes = unfold(watch, |mut watch| async move {
+        let change = watch.next().await?;
+        Some((News::Host(change), watch))
+    });
+    Ok(changes.boxed())
 }
 
 /// Streams as one that ends with the first of them.
@@ -209,7 +295,7 @@ fn files(desk: &Desk) -> io::Result<BoxStream<'static, News>> {
     folders.add(desk.records.folder())?;
     folders.add(&desk.state)?;
     // Without lans there is no such folder yet; the one who makes the first lan writes a record afterwards.
-    let names = std::path::Path::new(netns::NAMES);
+    let names = Path::new(netns::NAMES);
     if names.is_dir() {
         folders.add(names)?;
     }
@@ -225,7 +311,7 @@ fn of_file(happening: &Happening) -> Option<News> {
     let Some(name) = &happening.name else {
         return Some(News::Everything);
     };
-    if happening.folder == std::path::Path::new(netns::NAMES) {
+    if happening.folder == Path::new(netns::NAMES) {
         return happening.gone.then_some(News::Names);
     }
     let ending = name.rsplit('.').next().unwrap_or_default();

@@ -145,6 +145,26 @@ impl Spec {
             }
         }
     }
+
+    /// The door, where it is one.
+    pub fn as_door(&self) -> Option<&DoorSpec> {
+        match self {
+            Spec::Door(door) => Some(door),
+            Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) => None,
+            Spec::Shim(_) | Spec::Route(_) | Spec::Volume(_) | Spec::Image(_) => None,
+            Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => None,
+        }
+    }
+
+    /// The shim, where it is one.
+    pub fn as_shim(&self) -> Option<&ShimSpec> {
+        match self {
+            Spec::Shim(shim) => Some(shim),
+            Spec::Lan(_) | Spec::Link(_) | Spec::Promiscuity(_) | Spec::Network(_) => None,
+            Spec::Route(_) | Spec::Door(_) | Spec::Volume(_) | Spec::Image(_) => None,
+            Spec::Container(_) | Spec::Existing(_) | Spec::Endpoint(_) => None,
+        }
+    }
 }
 
 /// A lan with the names of the namespaces that hold its parts.

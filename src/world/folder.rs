@@ -2,6 +2,7 @@
 //! record, and must not look again and again.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ pub struct Folders {
     folders: BTreeMap<WatchDescriptor, PathBuf>,
 }
 
+/// A folder that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watched(WatchDescriptor);
+
 #[derive(Debug)]
 struct Eye(Inotify);
 
@@ -49,7 +54,7 @@ impl Folders {
     }
 
     /// Watches a folder: files that come, go, or are closed by one who could write.
-    pub fn add(&mut self, folder: &Path) -> io::Result<()> {
+    pub fn add(&mut self, folder: &Path) -> io::Result<Watched> {
         let what = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_MOVED_FROM
@@ -59,7 +64,22 @@ impl Folders {
             | AddWatchFlags::IN_ONLYDIR;
         let watch = self.eye.get_ref().0.add_watch(folder, what)?;
         self.folders.insert(watch, folder.to_owned());
-        Ok(())
+        Ok(Watched(watch))
+    }
+
+    /// Watches a folder that is open, where its path leads elsewhere from here. What happens in it is told by `name`.
+    pub fn add_open(&mut self, folder: &File, name: &Path) -> io::Result<Watched> {
+        let Watched(watch) =
+            self.add(Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())))?;
+        self.folders.insert(watch, name.to_owned());
+        Ok(Watched(watch))
+    }
+
+    /// Watches a folder no more.
+    pub fn forget(&mut self, Watched(watch): Watched) {
+        // The kernel may have forgotten it before, with the folder.
+        let _ = self.eye.get_ref().0.rm_watch(watch);
+        self.folders.remove(&watch);
     }
 
     /// What happened; waits until something does.
@@ -97,28 +117,44 @@ impl Folders {
 #[derive(Debug)]
 pub struct Arrival {
     folders: Folders,
+    /// What has to come next into the folder that is watched: the file, or a folder on the way to it.
+    next: String,
 }
 
 impl Arrival {
     /// The arrival of this file: its folder is watched, or where that is missing too, the nearest one that is there.
     pub fn of(file: &Path) -> io::Result<Arrival> {
         let mut folders = Folders::new()?;
-        let mut above = file.parent();
+        let (mut next, mut above) = (file, file.parent());
         loop {
             let folder = above.unwrap_or(Path::new("/"));
             match folders.add(folder) {
-                Ok(()) => return Ok(Arrival { folders }),
+                Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && above.is_some() => {
-                    above = folder.parent();
+                    (next, above) = (folder, folder.parent());
                 }
                 Err(error) => return Err(error),
             }
         }
+        let next = next.file_name().unwrap_or_default();
+        Ok(Arrival {
+            folders,
+            next: next.to_string_lossy().into_owned(),
+        })
     }
 
-    /// Returns when something has happened there.
+    /// Returns when it has come, or something on the way to it, or its folder is another one.
     pub async fn stir(mut self) -> io::Result<()> {
-        self.folders.next().await.map(|_| ())
+        loop {
+            let told = self.folders.next().await?;
+            let about_it = |happening: &Happening| match &happening.name {
+                Some(name) => *name == self.next,
+                None => true,
+            };
+            if told.iter().any(about_it) {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -155,7 +191,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("run/docker");
         let arrival = Arrival::of(&deep.join("docker.sock")).unwrap();
+        let mut stir = Box::pin(arrival.stir());
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        assert!(futures_util::poll!(&mut stir).is_pending());
         std::fs::create_dir_all(&deep).unwrap();
-        soon(arrival.stir()).await;
+        soon(stir).await;
     }
 }

@@ -109,15 +109,18 @@ impl Live {
 /// The sockets of an engine that runs as the machine's own service, in the machine's own namespace.
 const MACHINES_OWN: &[&str] = &["/var/run/docker.sock", "/run/docker.sock"];
 
+/// Whether this is the socket of an engine that runs in the machine's own namespace.
+pub fn is_machines_own(socket: &Path) -> bool {
+    MACHINES_OWN.iter().any(|own| Path::new(own) == socket)
+}
+
 /// A user who is not root may not look at the engine's process. The machine's own engine makes its links in the
 /// machine's own namespace, which is this process's too as far as an ordinary user goes; there it is read only.
 fn open_namespace(path: &Path, socket: Option<&Path>) -> io::Result<Namespace> {
     match Namespace::at(path) {
         Err(error)
             if error.kind() == io::ErrorKind::PermissionDenied
-                && socket.is_some_and(|socket| {
-                    MACHINES_OWN.iter().any(|own| Path::new(own) == socket)
-                }) =>
+                && socket.is_some_and(is_machines_own) =>
         {
             Namespace::current()
         }

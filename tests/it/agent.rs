@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
 use stack::agent::care::{Care, LIMIT, News, Outcome, QUIET};
-use stack::agent::follow::{Desk, follow, once};
+use stack::agent::follow::{Desk, Part, follow, once};
 use stack::agent::said::{Ear, Said};
 use stack::apply::lock::{Holder, Lock, Patience};
 use stack::apply::wanted::Records;
@@ -162,6 +162,8 @@ struct Outside {
     memory: Mutex<std::sync::Arc<Memory>>,
     looks: AtomicUsize,
     changes: AtomicUsize,
+    /// The engine does not answer: what it has is not seen.
+    silent: AtomicBool,
 }
 
 impl Outside {
@@ -170,6 +172,7 @@ impl Outside {
             memory: Mutex::new(Memory::of(observed).into()),
             looks: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
+            silent: AtomicBool::new(false),
         }
     }
 
@@ -198,7 +201,12 @@ impl Outside {
 impl World for Outside {
     async fn observe(&self, scope: &Scope) -> Result<Observed, WorldError> {
         self.looks.fetch_add(1, Ordering::SeqCst);
-        self.memory().observe(scope).await
+        let mut observed = self.memory().observe(scope).await?;
+        if self.silent.load(Ordering::SeqCst) {
+            observed.networks.clear();
+            observed.containers.clear();
+        }
+        Ok(observed)
     }
 
     async fn change(
@@ -312,7 +320,7 @@ impl Rig {
             state: folder.path().to_owned(),
             now: || "noon".to_owned(),
             dry: false,
-            ground: false,
+            part: Part::Whole,
         };
         desk.records.settle(&lab(), ENGINE, wants).unwrap();
         let (news, heard) = unbounded_channel();
@@ -386,6 +394,29 @@ async fn whatever_is_taken_away_comes_back_and_nothing_else_changes() {
     );
 }
 
+#[tokio::test]
+async fn without_the_engine_the_hosts_part_comes_back_all_the_same() {
+    let world = Outside::of(&bare());
+    let mut rig = Rig::new(wanted());
+    assert!(once(&world, &rig.desk, &rig.ear).await.unwrap());
+    world.silent.store(true, Ordering::SeqCst);
+    let right = world.memory().snapshot();
+    rig.desk.part = Part::Alone;
+    for (what, take) in losses() {
+        let forgets_routes = what == "the machine is started anew";
+        world.meddle(take);
+        if forgets_routes {
+            // What led to containers that nobody knows of is not wanted again before the engine tells of them.
+            once(&world, &rig.desk, &rig.ear).await.unwrap();
+            assert!(world.has(Kind::Shim, "shim-lan") && world.has(Kind::Lan, "office"));
+            assert!(!world.has(Kind::Route, "shim-lan/lab-web-1"));
+            continue;
+        }
+        assert!(once(&world, &rig.desk, &rig.ear).await.unwrap(), "{what}");
+        assert_eq!(world.memory().snapshot(), right, "{what}");
+    }
+}
+
 /// Projects in care, with one that has been looked at.
 fn care(now: Instant) -> Care {
     let mut care = Care::default();
@@ -455,6 +486,7 @@ fn what_concerns_nobody_wakes_nobody() {
         // Its lan has no way out, so that the host's own is not its business.
         other(false, 2),
         News::Host(Change::Translation { table: name() }),
+        News::Host(Change::Setting { link: name() }),
         News::Started { project: name() },
         News::Network { name: name() },
         News::Released,
@@ -464,6 +496,12 @@ fn what_concerns_nobody_wakes_nobody() {
     }
     for news in [
         News::Host(Change::Address { link: 9 }),
+        News::Host(Change::Setting {
+            link: "shim-lan".to_owned(),
+        }),
+        News::Host(Change::Setting {
+            link: "all".to_owned(),
+        }),
         News::Host(Change::Link {
             index: 5,
             name: "eth0".to_owned(),

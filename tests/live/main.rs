@@ -18,6 +18,7 @@ mod check;
 mod doctor;
 mod engine;
 mod examples;
+mod export;
 mod faults;
 mod guest;
 mod guest_examples;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         agent::tests(),
         engine::tests(),
         examples::tests(),
+        export::tests(),
         faults::tests(),
         guest_examples::tests(),
         killed::tests(),

@@ -7,14 +7,17 @@ use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::shim::{WhichArgs, place, shims};
+use crate::cli::shim::{Missing, Shims, WhichArgs, place, shims};
 use crate::world::engine::talk::list::Listed;
 use crate::world::host::shim::survey::{Check, Standing, Verdict};
 
 /// Checks them. Ends with 1 where something is not so.
 pub async fn run(context: &Context, arguments: &WhichArgs) -> Outcome {
     let (live, host) = place(context).await?;
-    let found = shims(context, &host, &arguments.shims).await?;
+    let Shims {
+        standing: found,
+        missing,
+    } = shims(context, &host, &arguments.shims).await?;
     let containers = match &live {
         Some(live) => live.engine().list_all().await?,
         None => Vec::new(),
@@ -24,26 +27,39 @@ pub async fn run(context: &Context, arguments: &WhichArgs) -> Outcome {
         let should_answer = served(shim, &containers, live.is_some());
         results.push((shim, host.examine(shim, &should_answer).await?));
     }
+    let results: Vec<(&str, &str, Vec<Check>)> = results
+        .into_iter()
+        .map(|(shim, checks)| (shim.spec.name.as_str(), shim.project.as_str(), checks))
+        .chain(missing.iter().map(|Missing { project, spec }| {
+            let gone = Check {
+                what: "it is there".to_owned(),
+                verdict: Verdict::Broken,
+                seen: "there is no such link".to_owned(),
+                mend: Some(format!("stack -p {project} shim repair")),
+            };
+            (spec.name.as_str(), project.as_str(), vec![gone])
+        }))
+        .collect();
     let broken = results
         .iter()
-        .flat_map(|(_, checks)| checks)
+        .flat_map(|(_, _, checks)| checks)
         .any(|check| check.verdict == Verdict::Broken);
     let mut output = std::io::stdout().lock();
     if arguments.format == "json" {
         let all: Vec<_> = results
             .iter()
-            .map(|(shim, checks)| json!({"name": shim.spec.name, "project": shim.project, "checks": checks}))
+            .map(|(name, project, checks)| json!({"name": name, "project": project, "checks": checks}))
             .collect();
         let text = serde_json::to_string_pretty(&all).map_err(Failure::said)?;
         writeln!(output, "{text}")?;
     } else {
-        for (shim, checks) in &results {
-            writeln!(output, "{} of {}", shim.spec.name, shim.project)?;
+        for (name, project, checks) in &results {
+            writeln!(output, "{name} of {project}")?;
             for check in checks {
                 write!(output, "{}", text(check))?;
             }
         }
-        if found.is_empty() {
+        if results.is_empty() {
             context.tell(" There is no shim here");
         }
     }

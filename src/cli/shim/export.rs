@@ -44,7 +44,9 @@ enum Known {
 /// Prints or writes the files.
 pub async fn run(context: &Context, arguments: &ExportArgs) -> Outcome {
     let (_, host) = place(context).await?;
-    let found = shims(context, &host, &arguments.shims).await?;
+    let found = shims(context, &host, &arguments.shims)
+        .await?
+        .all_standing()?;
     let tool = match arguments.tool {
         Known::Networkd => Tool::Networkd,
         Known::NetworkManager => Tool::NetworkManager,

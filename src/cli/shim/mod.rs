@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::table::Table;
-use crate::plan::spec::ShimKind;
+use crate::model::name::LinkName;
+use crate::plan::spec::{ShimKind, ShimSpec, Spec};
+use crate::world::engine::connect::endpoint;
 use crate::world::host::Host;
 use crate::world::host::shim::survey::Standing;
 use crate::world::live::Live;
@@ -42,7 +44,7 @@ enum Command {
     Show(WhichArgs),
     /// Look shims up, read them back and try them
     Check(WhichArgs),
-    /// Put back what somebody removed or changed of the host's side of the stack file
+    /// Put back what somebody removed or changed of what `up` made on the host
     Repair(repair::RepairArgs),
     /// Write files that make the same shim without stack
     Export(export::ExportArgs),
@@ -101,39 +103,99 @@ async fn place(context: &Context) -> Result<(Option<Live>, Host), Failure> {
     }
 }
 
+/// The shims that are asked for: those that stand, and those that are wanted and do not.
+struct Shims {
+    standing: Vec<Standing>,
+    missing: Vec<Missing>,
+}
+
+/// A shim that the last `up` of its project made, and that is gone.
+struct Missing {
+    project: String,
+    spec: ShimSpec,
+}
+
+impl Shims {
+    /// Where only shims that stand are of use.
+    fn all_standing(self) -> Result<Vec<Standing>, Failure> {
+        match self.missing.first() {
+            None => Ok(self.standing),
+            Some(Missing { project, spec }) => Err(Failure::with_hint(
+                format!("the shim `{}` of `{project}` is gone", spec.name),
+                format!("stack -p {project} shim repair"),
+            )),
+        }
+    }
+}
+
 /// The shims that were named, or all; with a project that is named, all of it.
-async fn shims(context: &Context, host: &Host, named: &[String]) -> Result<Vec<Standing>, Failure> {
-    let mut found = host.shims().await?;
+async fn shims(context: &Context, host: &Host, named: &[String]) -> Result<Shims, Failure> {
+    let project = context.named()?;
+    let asked_for = |name: &LinkName, of: &str| {
+        (named.is_empty() || named.iter().any(|named| named == name.as_str()))
+            && project
+                .as_ref()
+                .is_none_or(|project| project.as_str() == of)
+    };
+    let mut standing = host.shims().await?;
+    let mut missing = missing(context, &standing)?;
     for name in named {
-        if !found.iter().any(|shim| shim.spec.name.as_str() == name) {
+        let names = standing.iter().map(|shim| &shim.spec.name);
+        let mut names = names.chain(missing.iter().map(|shim| &shim.spec.name));
+        if !names.any(|known| known.as_str() == name) {
             return Err(Failure::with_hint(
                 format!("no such shim: {name}"),
                 "`stack shim ls` lists them",
             ));
         }
     }
-    let project = context.named()?;
-    found.retain(|shim| {
-        (named.is_empty() || named.iter().any(|name| name == shim.spec.name.as_str()))
-            && project
-                .as_ref()
-                .is_none_or(|project| project.as_str() == shim.project)
-    });
+    standing.retain(|shim| asked_for(&shim.spec.name, &shim.project));
+    missing.retain(|shim| asked_for(&shim.spec.name, &shim.project));
+    Ok(Shims { standing, missing })
+}
+
+/// The wanted shims of this engine's projects that do not stand. A record that cannot be read tells of none.
+fn missing(context: &Context, standing: &[Standing]) -> Result<Vec<Missing>, Failure> {
+    let engine = endpoint(&context.surroundings())?.url();
+    let records = context.records()?.all().map_err(Failure::said)?;
+    let mut found = Vec::new();
+    for wanted in records.into_iter().filter_map(|record| record.wanted.ok()) {
+        if wanted.engine != engine {
+            continue;
+        }
+        let project = wanted.project.as_str();
+        let stands = |spec: &&ShimSpec| {
+            let mut own = standing.iter().filter(|shim| shim.project == project);
+            own.any(|shim| shim.spec.name == spec.name)
+        };
+        let specs = wanted.settled().into_iter().flatten();
+        for spec in specs.filter_map(Spec::as_shim).filter(|spec| !stands(spec)) {
+            found.push(Missing {
+                project: project.to_owned(),
+                spec: spec.clone(),
+            });
+        }
+    }
     Ok(found)
 }
 
 async fn list(context: &Context, arguments: &LsArgs) -> Outcome {
     let (_, host) = place(context).await?;
-    let found = shims(context, &host, &[]).await?;
+    let Shims {
+        standing: found,
+        missing,
+    } = shims(context, &host, &[]).await?;
     let mut output = std::io::stdout().lock();
     if arguments.quiet {
-        for shim in &found {
-            writeln!(output, "{}", shim.spec.name)?;
+        let gone = missing.iter().map(|shim| &shim.spec.name);
+        for name in found.iter().map(|shim| &shim.spec.name).chain(gone) {
+            writeln!(output, "{name}")?;
         }
         return Ok(Exit::Done);
     }
     if arguments.format == "json" {
-        let rows: Vec<Value> = found.iter().map(as_json).collect();
+        let gone = missing.iter().map(gone_as_json);
+        let rows: Vec<Value> = found.iter().map(as_json).chain(gone).collect();
         let text = serde_json::to_string_pretty(&rows).map_err(Failure::said)?;
         writeln!(output, "{text}")?;
         return Ok(Exit::Done);
@@ -163,8 +225,33 @@ async fn list(context: &Context, arguments: &LsArgs) -> Outcome {
             },
         ]);
     }
+    for Missing { project, spec } in &missing {
+        table.row([
+            spec.name.to_string(),
+            project.clone(),
+            spec.parent.to_string(),
+            kind(spec.kind),
+            joined(&spec.addresses),
+            "0".to_owned(),
+            spec.networks.join(","),
+            "missing".to_owned(),
+        ]);
+    }
     write!(output, "{}", table.text())?;
     Ok(Exit::Done)
+}
+
+/// One that is gone, for programs.
+fn gone_as_json(Missing { project, spec }: &Missing) -> Value {
+    json!({
+        "name": spec.name,
+        "project": project,
+        "state": "missing",
+        "parent": spec.parent,
+        "addresses": spec.addresses,
+        "routes": spec.routes,
+        "networks": spec.networks,
+    })
 }
 
 /// A shim for programs.
@@ -182,6 +269,7 @@ fn as_json(shim: &Standing) -> Value {
     json!({
         "name": shim.spec.name,
         "project": shim.project,
+        "state": if shim.damage.is_empty() { "whole" } else { "damaged" },
         "parent": shim.spec.parent,
         "kind": shim.link.kind,
         "mode": shim.link.mode,

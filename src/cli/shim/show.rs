@@ -15,7 +15,9 @@ use crate::world::host::shim::survey::Standing;
 /// Shows them.
 pub async fn run(context: &Context, arguments: &WhichArgs) -> Outcome {
     let (_, host) = place(context).await?;
-    let found = shims(context, &host, &arguments.shims).await?;
+    let found = shims(context, &host, &arguments.shims)
+        .await?
+        .all_standing()?;
     let mut output = std::io::stdout().lock();
     if arguments.format == "json" {
         let all: Vec<_> = found.iter().map(as_json).collect();

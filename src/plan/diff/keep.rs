@@ -11,7 +11,7 @@ use crate::plan::diff::PlanError;
 use crate::plan::diff::draft::Draft;
 use crate::plan::diff::host::{Difference, difference};
 use crate::plan::observed::{FoundContainer, LinkFact, Observed};
-use crate::plan::spec::{Kind, LinkSpec, ResourceId, Spec};
+use crate::plan::spec::{Kind, LinkSpec, ResourceId, RouteSpec, Spec};
 use crate::plan::step::{Plan, State, StepIndex};
 
 /// What is to be done, and what cannot be done yet.
@@ -46,14 +46,26 @@ impl fmt::Display for Wait {
     }
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// The engine and its host.
+    Both,
+    /// The host alone. What the engine has is not known, and taken to be as it was: networks are there, and a container
+    /// has the addresses to which routes were made.
+    Host,
+}
+
 /// What has to be done so that the host is as wanted.
 pub fn keep(
     project: &ProjectName,
     wanted: &[Spec],
     observed: &Observed,
+    sight: Sight,
 ) -> Result<Duty, PlanError> {
     let mut writer = Writer {
         observed,
+        sight,
         draft: Draft::default(),
         links: BTreeMap::new(),
         doors: BTreeMap::new(),
@@ -86,6 +98,7 @@ fn rank(kind: Kind) -> u8 {
 
 struct Writer<'a> {
     observed: &'a Observed,
+    sight: Sight,
     draft: Draft,
     /// The links that steps make.
     links: BTreeMap<String, StepIndex>,
@@ -108,7 +121,7 @@ impl Writer<'_> {
                 }
                 Some(_) | None => self.link(shim.parent.as_str()),
             },
-            Spec::Route(route) if !self.runs_on(&route.container, &route.network) => return,
+            Spec::Route(route) if !self.leads(&id, route) => return,
             Spec::Route(route) => match self.link(route.shim.as_str()) {
                 Ok(below) => Ok(below),
                 // The shim waits itself, and says for what.
@@ -188,7 +201,15 @@ impl Writer<'_> {
 
     fn network(&self, name: &str) -> bool {
         let mut networks = self.observed.networks.iter();
-        networks.any(|network| network.spec.name == name)
+        self.sight == Sight::Host || networks.any(|network| network.spec.name == name)
+    }
+
+    /// Whether a route has somewhere to lead.
+    fn leads(&self, id: &ResourceId, route: &RouteSpec) -> bool {
+        match self.sight {
+            Sight::Both => self.runs_on(&route.container, &route.network),
+            Sight::Host => self.observed.resources.contains_key(id),
+        }
     }
 
     /// Whether a container runs and has an address in a network.

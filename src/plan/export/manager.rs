@@ -17,14 +17,16 @@ pub fn files(shim: &Exported) -> Vec<ExportFile> {
             ),
             text: connection(shim),
         },
-        sysctl_file(shim, &["accept_ra", "autoconf", "addr_gen_mode"]),
+        sysctl_file(shim, &["accept_ra", "addr_gen_mode"]),
     ]
 }
 
 fn connection(shim: &Exported) -> String {
     let spec = &shim.spec;
     let mut text = heading(shim);
-    text.push_str("# It must belong to root with mode 600; then: nmcli connection reload\n");
+    text.push_str(
+        "# It must belong to root with mode 600; then: nmcli connection reload\n# With an IPv6 address NetworkManager gives the link a link-local one as well; stack does not.\n",
+    );
     let kind = match spec.kind {
         ShimKind::Macvlan(_) => "macvlan",
         ShimKind::Ipvlan(..) => "ipvlan",

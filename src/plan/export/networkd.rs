@@ -25,7 +25,7 @@ pub fn files(shim: &Exported) -> Vec<ExportFile> {
             ),
             text: parent(shim),
         },
-        sysctl_file(shim, &["accept_ra", "autoconf", "addr_gen_mode"]),
+        sysctl_file(shim, &["accept_ra", "addr_gen_mode"]),
     ]
 }
 
