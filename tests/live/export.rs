@@ -163,21 +163,20 @@ fn networkd(bed: &Bed) -> Result<Outcome, Failure> {
     let parent = bed.run(&format!(
         "sed -n s/^MACVLAN=//p {}",
         bare.out()
-            .join("etc/systemd/network/lab0.network.d")
+            .join("etc/systemd/network/lab1.network.d")
             .join(format!("50-{shim}.conf"))
             .display()
     ))?;
     same("the drop-in of the parent", parent.trim(), shim.as_str())?;
     // The file that configures the parent is the administrator's; this one leaves it as it is.
     let script = format!(
-        "cp -r {out} /tmp/export-out
-         mount -t sysfs -o ro none /sys
+        "mount -o remount,bind,ro /sys
          mount -t tmpfs none /run
          mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
          chown -R systemd-network /run/systemd/netif
          mount -t tmpfs none /etc/systemd/network
-         cp -r /tmp/export-out/etc/systemd/network/. /etc/systemd/network; rm -r /tmp/export-out
-         printf '[Match]\nName=lab0\n[Network]\nKeepConfiguration=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' >/etc/systemd/network/lab0.network
+         cp -r {out}/etc/systemd/network/. /etc/systemd/network
+         printf '[Match]\nName=lab1\n[Network]\nKeepConfiguration=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' >/etc/systemd/network/lab1.network
          exec {NETWORKD}",
         out = bare.out().display()
     );
@@ -224,15 +223,14 @@ fn network_manager(bed: &Bed) -> Result<Outcome, Failure> {
     let bare = Bare::new(bed, "networkmanager")?;
     let shim = bare.shim.clone();
     let script = format!(
-        "mkdir /tmp/export-nm; cp {out}/etc/NetworkManager/system-connections/* /tmp/export-nm
-         mount -t sysfs -o ro none /sys
+        "mount -o remount,bind,ro /sys
          mount -t tmpfs none /run
          mkdir -p /run/dbus /run/NetworkManager /run/connections
-         mv /tmp/export-nm/* /run/connections; rmdir /tmp/export-nm; chmod 600 /run/connections/*
+         cp {out}/etc/NetworkManager/system-connections/* /run/connections; chmod 600 /run/connections/*
          mkdir -p /var/lib/NetworkManager /etc/NetworkManager
          cat >/run/dbus/bus.conf <<'END'
 <busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen>
-<policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>
+<policy context=\"default\"><allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/></policy></busconfig>
 END
          cat >/run/nm.conf <<'END'
 [main]
