@@ -37,6 +37,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(fixed_mac),
         },
         Test {
+            name: "killed::beside_an_agent_runs_are_finished_or_taken_back_all_the_same",
+            run: Run::Host(beside_an_agent),
+        },
+        Test {
             name: "killed::up_that_waits_for_a_container_that_ends_fails_and_keeps_it",
             run: Run::Host(waits_in_vain),
         },
@@ -142,6 +146,50 @@ fn killed_anywhere(bed: &Bed) -> Result<Outcome, Failure> {
             .ok()?;
         unharmed(&format!("`up` killed at line {up}, `down` at line {down}"))?;
     }
+    Ok(Outcome::Passed)
+}
+
+/// The agent is there all the time. It finds a lock that the kernel took from a dead hand, and what it restores must not
+/// be what the next run takes back.
+fn beside_an_agent(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = repository().join("examples/main");
+    let stack = |words: &str| bed.stack(&folder, words)?.ok();
+    let before = bed.host()?;
+    let mut agent = bed.spawn_stack(&folder, "agent")?;
+    let pid = Pid::from_raw(i32::try_from(agent.id())?);
+    let rounds = || -> Result<(), Failure> {
+        for at in [1, 8, 16, 30] {
+            killed(bed, &folder, "up --detach", At::Lines(at))?;
+            stack("up --detach")?;
+            let plan = bed.stack(&folder, "plan")?;
+            same(
+                &format!("the exit code of `plan` after `up` killed at line {at} and `up`"),
+                plan.code,
+                Some(0),
+            )?;
+            killed(bed, &folder, "down", At::Lines(at / 2 + 1))?;
+            stack("down")?;
+            let left = before.difference(&bed.host()?);
+            same(
+                &format!("what is left after `down` killed and `down`, round {at}"),
+                left.as_str(),
+                "",
+            )?;
+        }
+        Ok(())
+    };
+    let seen = rounds();
+    kill(pid, Signal::SIGTERM)?;
+    let mut said = String::new();
+    if let Some(mut pipe) = agent.stderr.take() {
+        pipe.read_to_string(&mut said)?;
+    }
+    same("the exit code of the agent", agent.wait()?.code(), Some(0))?;
+    seen.map_err(|failure| format!("{failure}\nthe agent said:\n{said}"))?;
+    holds(
+        &format!("the agent waited for the next run:\n{said}"),
+        said.contains("a run was cut off"),
+    )?;
     Ok(Outcome::Passed)
 }
 
