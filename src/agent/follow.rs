@@ -152,10 +152,6 @@ pub async fn follow<W: World>(
                         return Ended::Lost;
                     }
                 }
-                if care.wake().is_none() {
-                    // It may be long until there is news. Where it does not work, memory stays in use.
-                    let _ = let_go();
-                }
             }
             next = news.next() => match next {
                 Some(News::Records) => keeper.take(&mut care, Instant::now()),
@@ -408,13 +404,18 @@ impl<'a, W: World> Keeper<'a, W> {
         let duty = keep(project, wanted, &observed, sight).map_err(|error| {
             WorldError::new(ErrorKind::Refused, "cannot plan what to restore", error)
         })?;
+        // It may be long until there is news, and what comes next is other code. Where it does not work, memory stays in
+        // use.
+        let _ = let_go();
         Ok((observed, duty))
     }
 
     /// Carries the plan out; whether all of it is done.
     async fn restore(&self, project: &ProjectName, plan: &Plan, look: &mut Look) -> bool {
+        // One after the other: each step reads the kernel's tables, and nobody waits for the last.
         let options = Options {
             on_failure: OnFailure::GoOn,
+            parallel: 1,
             ..Options::default()
         };
         let report = run(
@@ -426,6 +427,7 @@ impl<'a, W: World> Keeper<'a, W> {
             stream::pending(),
         )
         .await;
+        let _ = let_go();
         for index in &report.done {
             let step = &plan.steps[index.0];
             look.restored.push(step.id.clone());

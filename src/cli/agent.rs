@@ -23,6 +23,7 @@ use crate::world::ground::Ground;
 use crate::world::host::Host;
 use crate::world::live::{Live, is_machines_own};
 use crate::world::netns;
+use crate::world::text::{let_go, share_heap};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -106,6 +107,8 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
 /// Follows the engine and its host, and while the engine is away the host alone, until asked to stop.
 async fn stay(context: &Context, desk: &Desk, voice: &Voice<'_>, socket: &Path) -> Outcome {
     let mut stops = wishes_to_stop()?;
+    share_heap();
+    let _ = let_go();
     let mut host = engineless(context, desk, socket).await;
     let mut told = false;
     // Whether it is to be tried again without a reason: what has just come may not be ready.
@@ -117,8 +120,11 @@ async fn stay(context: &Context, desk: &Desk, voice: &Voice<'_>, socket: &Path) 
         let began = Instant::now();
         let session = async {
             let live = context.live().await?;
+            // What was needed to come so far is not needed again, and would count beside what comes now.
+            let _ = let_go();
             may_act(&live).await?;
             let news = news(&live, desk).await?;
+            let _ = let_go();
             Ok::<_, Failure>((live, news))
         };
         let session = tokio::select! {
