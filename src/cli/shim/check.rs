@@ -9,7 +9,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::shim::{Missing, Shims, WhichArgs, place, shims};
 use crate::world::engine::talk::list::Listed;
-use crate::world::host::shim::survey::{Check, Standing, Verdict};
+use crate::world::host::shim::examine::{Check, Verdict};
+use crate::world::host::shim::survey::Standing;
 
 /// Checks them. Ends with 1 where something is not so.
 pub async fn run(context: &Context, arguments: &WhichArgs) -> Outcome {

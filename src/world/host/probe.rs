@@ -166,12 +166,22 @@ impl Host {
     ) -> io::Result<Vec<Holder>> {
         let [one, two] = from;
         let (one, two) = tokio::join!(
-            ask(&self.namespace, one.index, one.mac, addresses, time),
-            ask(&self.namespace, two.index, two.mac, addresses, time),
+            self.probe_by(one, addresses, time),
+            self.probe_by(two, addresses, time),
         );
-        let mut heard = BTreeSet::from_iter(one?);
+        let mut heard = one?;
         heard.extend(two?);
         Ok(heard.into_iter().collect())
+    }
+
+    /// The same from one link.
+    pub(super) async fn probe_by(
+        &self,
+        link: &LinkFact,
+        addresses: &[IpAddr],
+        time: Duration,
+    ) -> io::Result<BTreeSet<Holder>> {
+        ask(&self.namespace, link.index, link.mac, addresses, time).await
     }
 }
 

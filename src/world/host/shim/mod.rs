@@ -4,6 +4,7 @@
 //! Order: made down, marked, its own settings, named, up, addresses, routes, announced, looked up. The hash comes into
 //! the mark last; a shim without it was not finished.
 
+pub mod examine;
 pub mod read;
 pub mod survey;
 
