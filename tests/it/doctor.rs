@@ -3,9 +3,12 @@
 use stack::doctor::examine;
 use stack::doctor::facts::Facts;
 use stack::doctor::{Finding, Severity};
+use stack::model::stack::Stack;
 use stack::plan::machine::{Machine, Support};
 use stack::plan::observed::{EngineFacts, FoundNetwork, HostFacts, LinkFact};
 use stack::plan::spec::{NetworkSpec, PoolSpec};
+
+use crate::reach::build::read;
 
 fn machine(vendor: &str, product: &str) -> Machine {
     Machine {
@@ -302,6 +305,58 @@ fn bridges_without_the_engines_rules_are_told() {
     found(&findings, "filters-unread");
     facts.machine.filters = Some(Vec::new());
     found(&examine(&facts, None), "engine-rules-gone");
+}
+
+#[test]
+fn a_macvlan_network_of_a_swarm_and_leases_on_ipvlan_are_told() {
+    let mut swarm = network("floor", "10.7.0.0/24");
+    swarm.spec.driver = "macvlan".into();
+    let mut facts = Facts {
+        engine: Some(engine()),
+        networks: vec![swarm],
+        ..Facts::default()
+    };
+    let seen = |facts: &Facts, stack: Option<&Stack>, code: &str| {
+        let findings = examine(facts, stack);
+        findings.iter().any(|finding| finding.code == code)
+    };
+    assert!(!seen(&facts, None, "swarm-parent"));
+    facts.networks[0].scope = "swarm".into();
+    assert!(seen(&facts, None, "swarm-parent"));
+    let stack = |driver: &str, ipam: &str| {
+        read(&format!(
+            "
+services: {{a: {{image: x, networks: [floor]}}}}
+networks: {{floor: {{driver: {driver}, parent: eth0, ipam: {{{ipam} config: [{{subnet: 10.7.0.0/24}}]}}}}}}
+"
+        ))
+    };
+    let other = stack("ipvlan", "");
+    assert!(!seen(&facts, Some(&other), "swarm-parent"), "another one");
+    assert!(!seen(&facts, Some(&other), "ipvlan-dhcp"));
+    let leased = stack("ipvlan", "driver: 'null',");
+    assert!(seen(&facts, Some(&leased), "ipvlan-dhcp"));
+    let own_macs = stack("macvlan", "driver: 'null',");
+    assert!(!seen(&facts, Some(&own_macs), "ipvlan-dhcp"));
+}
+
+/// The unit is gone, the record is not.
+#[test]
+fn what_an_update_wiped_is_told_and_made_anew() {
+    let stack = read("services: {a: {image: x}}");
+    let mut facts = Facts {
+        engine: Some(engine()),
+        ..Facts::default()
+    };
+    let told = |facts: &Facts| {
+        let findings = examine(facts, Some(&stack));
+        let mut all = findings.into_iter();
+        all.find(|finding| finding.code == "gone-with-a-reboot")
+            .and_then(|finding| finding.mend)
+    };
+    assert!(told(&facts).is_some_and(|mend| mend.starts_with("stack agent --install")));
+    facts.machine.agent_installed = true;
+    assert_eq!(told(&facts), None);
 }
 
 fn sources(folder: &std::path::Path, all: &mut String) {

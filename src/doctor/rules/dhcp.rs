@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
 use crate::model::address::{cover, overlap};
-use crate::model::network::Network;
+use crate::model::network::{Driver, Network};
 use crate::model::service::{Connection, Service};
 use crate::model::stack::Stack;
 use crate::plan::machine::Offer;
@@ -22,6 +22,7 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
     };
     for network in stack.into_iter().flat_map(|stack| stack.networks.values()) {
         declared(network, findings);
+        shared(network, findings);
         if let Some(parent) = network
             .parent
             .as_ref()
@@ -53,6 +54,28 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
             }
         }
     }
+}
+
+/// Addresses that the engine does not give (`ipam: {driver: "null"}`, or a plugin that asks a DHCP server), on links that
+/// all have the parent's link-layer address.
+fn shared(network: &Network, findings: &mut Vec<Finding>) {
+    let Driver::Ipvlan(..) = network.driver else {
+        return;
+    };
+    let leased = |driver: &&String| *driver == "null" || driver.contains("dhcp");
+    let Some(driver) = network.ipam.driver.as_ref().filter(leased) else {
+        return;
+    };
+    findings.push(
+        Finding::new(
+            "ipvlan-dhcp",
+            Severity::Warning,
+            format!("network {}", network.key),
+            format!("its addresses are to come from a DHCP server (ipam driver `{driver}`), and it is an ipvlan network"),
+            "all its links have the parent's link-layer address, so a server that goes by it gives all of them, and the host, one lease",
+        )
+        .mend("have each client send a client-id of its own and ask for answers by broadcast (dhclient: send dhcp-client-identifier; udhcpc -x 0x3d:… -B), or let the engine give addresses"),
+    );
 }
 
 fn told(link: &str, offers: &[Offer], findings: &mut Vec<Finding>) {

@@ -63,6 +63,7 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
             "only one fixed MAC address a container, on its first network; the default route follows the network whose name sorts first",
         ));
     }
+    swarm_wide(facts, stack, findings);
     let overlays = stack.is_some_and(|stack| {
         stack
             .networks
@@ -79,6 +80,34 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
                 "overlay networks exist only in a swarm; one machine is enough for one",
             )
             .mend("docker swarm init --advertise-addr 127.0.0.1"),
+        );
+    }
+}
+
+/// A macvlan or ipvlan network of a whole swarm: the network itself knows neither parent nor range.
+fn swarm_wide(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {
+    let named = |name: &str| {
+        stack.is_none_or(|stack| {
+            let mut networks = stack.networks.values();
+            networks.any(|network| network.name == name)
+        })
+    };
+    for found in &facts.networks {
+        let (driver, name) = (found.spec.driver.as_str(), found.spec.name.as_str());
+        if found.scope != "swarm" || !matches!(driver, "macvlan" | "ipvlan") || !named(name) {
+            continue;
+        }
+        findings.push(
+            Finding::new(
+                "swarm-parent",
+                Severity::Warning,
+                format!("network {name}"),
+                format!("it is a {driver} network of the whole swarm"),
+                "parent, subnet and range come from a network made with --config-only on each machine: one that lacks it cannot start containers on this one, and two machines with one range give an address twice",
+            )
+            .mend(format!(
+                "on each machine, with a range of its own: docker network create --config-only --subnet … --ip-range … -o parent=… {name}-config; then once: docker network create -d {driver} --scope swarm --config-from {name}-config --attachable {name}"
+            )),
         );
     }
 }

@@ -2,7 +2,7 @@
 
 mod advice;
 mod bridges;
-mod build;
+pub mod build;
 mod many;
 mod names;
 mod remedy;
