@@ -154,9 +154,12 @@ fn killed_anywhere(bed: &Bed) -> Result<Outcome, Failure> {
 fn beside_an_agent(bed: &Bed) -> Result<Outcome, Failure> {
     let folder = repository().join("examples/main");
     let stack = |words: &str| bed.stack(&folder, words)?.ok();
-    let before = bed.host()?;
     let mut agent = bed.spawn_stack(&folder, "agent")?;
     let pid = Pid::from_raw(i32::try_from(agent.id())?);
+    let mut said = String::new();
+    let mut ear = BufReader::new(agent.stderr.take().ok_or("no standard error")?);
+    ear.read_line(&mut said)?;
+    let before = bed.host()?;
     let rounds = || -> Result<(), Failure> {
         for at in [1, 8, 16, 30] {
             killed(bed, &folder, "up --detach", At::Lines(at))?;
@@ -180,10 +183,7 @@ fn beside_an_agent(bed: &Bed) -> Result<Outcome, Failure> {
     };
     let seen = rounds();
     kill(pid, Signal::SIGTERM)?;
-    let mut said = String::new();
-    if let Some(mut pipe) = agent.stderr.take() {
-        pipe.read_to_string(&mut said)?;
-    }
+    ear.read_to_string(&mut said)?;
     same("the exit code of the agent", agent.wait()?.code(), Some(0))?;
     seen.map_err(|failure| format!("{failure}\nthe agent said:\n{said}"))?;
     holds(
