@@ -143,10 +143,7 @@ impl Host {
             settings,
             pending: VecDeque::new(),
         };
-        for link in table::link_messages(&self.socket)
-            .await
-            .map_err(|error| refused(act, &error))?
-        {
+        for link in table::link_messages(&self.socket).map_err(|error| refused(act, &error))? {
             watch
                 .settings
                 .meet(&RouteNetlinkMessage::NewLink(link))
