@@ -13,8 +13,9 @@ use crate::apply::event::{Event, Subject};
 use crate::apply::queue::{Need, Queue};
 use crate::apply::report::{Failure, Leftover, Outcome, remedy};
 use crate::apply::status::{Act, Status};
+use crate::apply::tell::Voice;
 use crate::apply::walk::{Lane, task};
-use crate::apply::{Ended, Run, Signals, Voice};
+use crate::apply::{Ended, Run, Signals};
 use crate::plan::step::{Reason, Step, StepIndex, Undo};
 use crate::world::{ErrorKind, World, WorldError};
 
