@@ -286,8 +286,9 @@ async fn await_late(engine: &Engine, name: &str) -> Result<(), WorldError> {
     Ok(())
 }
 
-/// How often a thing that a killed run has asked for is looked for.
-pub(in crate::world::engine) const LATE_TRIES: u32 = 10;
+/// How often a thing that a killed run has asked for is looked for: for 3 s. What comes even later carries our mark, so the
+/// next `down` removes it, and `orphans` tells of it.
+pub(in crate::world::engine) const LATE_TRIES: u32 = 30;
 
 /// Removes the project's networks of this name; others of that name stay, and none is success.
 async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<(), WorldError> {
@@ -303,8 +304,9 @@ async fn remove(engine: &Engine, project: &ProjectName, name: &str) -> Result<()
 pub(in crate::world::engine) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// How many tries there are for endpoints whose containers are gone already: the engine takes them down a moment later
-/// (seen up to 0.2 s at ten stops at once).
-const LOCAL_TRIES: u32 = 10;
+/// (seen up to 0.2 s at ten stops at once on an idle machine). The pauses grow, 10 s in all: a busy machine gets its time,
+/// and an engine that has lost count (moby issue 42119) is not asked for ever.
+const LOCAL_TRIES: u32 = 14;
 
 /// The same for the tasks of a swarm network, which another node may be taking down.
 const SWARM_TRIES: u32 = 100;
@@ -348,7 +350,12 @@ async fn remove_by_id(engine: &Engine, name: &str, id: &str) -> Result<(), World
             )
             .hint("restarting the engine clears it; until then a later `stack up` uses the empty network again"));
         }
-        tokio::time::sleep(RETRY_AFTER).await;
+        tokio::time::sleep(if by_task {
+            RETRY_AFTER
+        } else {
+            RETRY_AFTER * tries
+        })
+        .await;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::bed::{Bed, ran};
 use crate::examples::Example;
 use crate::examples::Expect::Page;
 use crate::examples::reach;
-use crate::runner::{Failure, Outcome, Run, Test, holds, same};
+use crate::runner::{Failure, Outcome, Run, Test, holds, same, soon};
 
 /// All tests of this module.
 pub fn tests() -> Vec<Test> {
@@ -25,6 +25,10 @@ pub fn tests() -> Vec<Test> {
         Test {
             name: "examples::plugin_that_is_there_gets_its_options_and_carries_the_network",
             run: Run::OwnHost(present),
+        },
+        Test {
+            name: "examples::plugin_that_is_slow_has_its_network_taken_away_after_a_kill_all_the_same",
+            run: Run::OwnHost(slow),
         },
     ]
 }
@@ -68,7 +72,7 @@ fn present(bed: &mut Bed) -> Result<Outcome, Failure> {
     let asked = asked.lock().map_err(|_| "the plugin panicked")?;
     let made: Vec<&Value> = asked
         .iter()
-        .filter(|(verb, _)| verb == "/NetworkDriver.CreateNetwork")
+        .filter(|(verb, _)| verb == CREATE)
         .map(|(_, body)| &body["Options"]["com.docker.network.generic"]["colour"])
         .collect();
     same(
@@ -76,11 +80,63 @@ fn present(bed: &mut Bed) -> Result<Outcome, Failure> {
         made,
         vec![&json!("blue")],
     )?;
-    let ended = asked
-        .iter()
-        .any(|(verb, _)| verb == "/NetworkDriver.DeleteNetwork");
+    let ended = asked.iter().any(|(verb, _)| verb == DELETE);
     holds("the network was taken away again", ended)?;
     Ok(Outcome::Passed)
+}
+
+/// The engine goes on with what a killed run has asked for, and tells of a network only when it is whole.
+fn slow(bed: &mut Bed) -> Result<Outcome, Failure> {
+    let bed = &*bed;
+    let asked = serve(bed)?;
+    let folder = tempfile::tempdir()?;
+    let before = bed.host()?;
+    let networks =
+        || bed.docker("network ls --quiet --filter label=com.docker.compose.project=slow");
+    let killed = |seconds: u32| -> Result<(), Failure> {
+        let file = format!(
+            "name: slow\nservices: {{web: {{image: 'stack-lab:latest', networks: [net]}}}}\n\
+             networks: {{net: {{driver: {NAME}, driver_opts: {{seconds: '{seconds}'}}}}}}\n"
+        );
+        std::fs::write(folder.path().join("stack.yaml"), file)?;
+        let known = count(&asked, CREATE)?;
+        let mut up = bed.spawn_stack(folder.path(), "up --detach")?;
+        soon("the plugin is asked", Duration::from_secs(20), || {
+            Ok(count(&asked, CREATE)? > known)
+        })?;
+        up.kill()?;
+        up.wait()?;
+        same("it is not there yet", networks()?.as_str(), "")
+    };
+    killed(2)?;
+    bed.stack(folder.path(), "down")?.ok()?;
+    same("what `down` waited for", count(&asked, DELETE)?, 1)?;
+    let left = before.difference(&bed.host()?);
+    same("what is left", left.as_str(), "")?;
+
+    // Nobody waits that long; it is told and taken away when it is there.
+    killed(8)?;
+    bed.stack(folder.path(), "down")?.ok()?;
+    soon("it comes", Duration::from_secs(20), || {
+        Ok(!networks()?.is_empty())
+    })?;
+    let told = bed.stack(folder.path(), "orphans")?;
+    bed.stack(folder.path(), "down")?.ok()?;
+    holds(
+        &format!("`orphans` tells of it: {}", told.stdout),
+        told.code == Some(2) && told.stdout.contains("slow_net"),
+    )?;
+    let left = before.difference(&bed.host()?);
+    same("what is left", left.as_str(), "")?;
+    Ok(Outcome::Passed)
+}
+
+const CREATE: &str = "/NetworkDriver.CreateNetwork";
+const DELETE: &str = "/NetworkDriver.DeleteNetwork";
+
+fn count(asked: &Asked, wanted: &str) -> Result<usize, Failure> {
+    let asked = asked.lock().map_err(|_| "the plugin panicked")?;
+    Ok(asked.iter().filter(|(verb, _)| verb == wanted).count())
 }
 
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
@@ -124,8 +180,8 @@ fn answer(mut stream: UnixStream, keeper: u32, all: &Asked) -> Option<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        all.lock().ok()?.push((verb.clone(), body.clone()));
         let reply = reply(&verb, &body, keeper).to_string();
-        all.lock().ok()?.push((verb, body));
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.plugins.v1.2+json\r\n";
         write!(
             stream,
@@ -136,8 +192,13 @@ fn answer(mut stream: UnixStream, keeper: u32, all: &Asked) -> Option<()> {
     }
 }
 
-/// The driver: each endpoint is a veth pair, whose far end the engine moves into the container.
+/// The driver: each endpoint is a veth pair, whose far end the engine moves into the container. A network takes as many
+/// `seconds` as its options say.
 fn reply(verb: &str, body: &Value, keeper: u32) -> Value {
+    let seconds = body["Options"]["com.docker.network.generic"]["seconds"].as_str();
+    if let Some(seconds) = seconds.and_then(|text| text.parse().ok()) {
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
     let id: String = body["EndpointID"]
         .as_str()
         .unwrap_or_default()
