@@ -15,7 +15,7 @@ use crate::cli::carry::{Manner, Session};
 use crate::cli::containers::short_name;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::lines::{Lines, Style, Times};
+use crate::cli::lines::{Lines, Streams, Style, Times};
 use crate::cli::logs::relay_since;
 use crate::cli::made::Made;
 use crate::cli::render::talk;
@@ -99,6 +99,7 @@ pub async fn follow(
     let lines = Lines::new(Style {
         colour: context.screen.output_colour && !wish.flags.no_color,
         prefix: !wish.flags.no_log_prefix,
+        streams: Streams::AsSaid,
     });
     // All names first, so that their columns are in line.
     for name in &names {

@@ -17,6 +17,16 @@ const COLOURS: [&str; 10] = ["36", "33", "32", "35", "34", "96", "93", "92", "95
 pub struct Style {
     pub colour: bool,
     pub prefix: bool,
+    pub streams: Streams,
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// To the stream that they were said on (`up`).
+    AsSaid,
+    /// All to the standard output, so that a pipe gets them (`logs`).
+    Joined,
 }
 
 /// Whoever writes lines, for all containers together.
@@ -86,7 +96,7 @@ impl Lines {
 }
 
 impl Voice {
-    /// Says a piece; whole lines are written, on the stream that they were said on.
+    /// Says a piece; whole lines are written.
     pub fn say(&mut self, piece: &Piece) -> std::io::Result<()> {
         let held = match piece.on {
             Said::Output => &mut self.output,
@@ -122,9 +132,9 @@ impl Voice {
 
     fn write(&self, on: Said, lines: &[u8]) -> std::io::Result<()> {
         let text = framed(lines, &self.lines.prefix(&self.name));
-        match on {
-            Said::Output => std::io::stdout().lock().write_all(&text),
-            Said::Error => std::io::stderr().lock().write_all(&text),
+        match (on, self.lines.style.streams) {
+            (Said::Error, Streams::AsSaid) => std::io::stderr().lock().write_all(&text),
+            (Said::Output, _) | (_, Streams::Joined) => std::io::stdout().lock().write_all(&text),
         }
     }
 }
@@ -226,7 +236,7 @@ fn framed(lines: &[u8], prefix: &str) -> Vec<u8> {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Lines, Sieve, Style, Times, framed};
+    use super::{Lines, Sieve, Streams, Style, Times, framed};
     use crate::world::engine::talk::log::{Piece, Said};
 
     #[test]
@@ -234,6 +244,7 @@ mod tests {
         let lines = Lines::new(Style {
             colour: false,
             prefix: true,
+            streams: Streams::Joined,
         });
         let _web = lines.voice("web-1");
         let _longer = lines.voice("database-1");

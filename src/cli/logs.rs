@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::cli::containers::{Which, of_services, short_name};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::lines::{Lines, Sieve, Style, Times, Voice};
+use crate::cli::lines::{Lines, Sieve, Streams, Style, Times, Voice};
 use crate::cli::moment;
 use crate::cli::signal::wishes_to_stop;
 use crate::world::engine::Engine;
@@ -77,6 +77,7 @@ pub async fn run(context: &Context, arguments: LogsArgs) -> Outcome {
     let lines = Lines::new(Style {
         colour: context.screen.output_colour && !arguments.no_color,
         prefix: !arguments.no_log_prefix,
+        streams: Streams::Joined,
     });
     let project = target.project.as_str();
     let voices: Vec<Voice> = containers

@@ -63,8 +63,8 @@ pub async fn run(context: &Context, arguments: PsArgs) -> Outcome {
     let all = arguments.all || !wanted.is_empty();
     let mut listed = engine.list(Some(&target.project), true).await?;
     known(&target, &listed, &arguments.services)?;
-    listed.retain(|container| !container.is_one_off());
-    listed.retain(|container| all || container.runs());
+    // As Compose has it: what `run` made is listed with all that is there, and not among what runs.
+    listed.retain(|container| all || container.runs() && !container.is_one_off());
     listed.retain(|container| wanted.is_empty() || wanted.contains(&container.state));
     listed.retain(|container| {
         arguments.services.is_empty()

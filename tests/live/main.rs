@@ -15,6 +15,7 @@
 mod agent;
 mod bed;
 mod check;
+mod daily;
 mod doctor;
 mod engine;
 mod examples;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let tests = [
         harness::tests(),
         check::tests(),
+        daily::tests(),
         doctor::tests(),
         agent::tests(),
         engine::tests(),

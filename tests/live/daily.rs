@@ -1,0 +1,147 @@
+//! What a user does every day beside `up` and `down`, and what is said then.
+
+use crate::bed::Bed;
+use crate::runner::{Failure, Outcome, Run, Test, holds, same};
+
+/// All tests of this module.
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test {
+            name: "daily::run_says_what_its_command_says_and_what_it_kept_is_listed",
+            run: Run::Host(run),
+        },
+        Test {
+            name: "daily::logs_are_as_compose_shows_them",
+            run: Run::Host(logs),
+        },
+    ]
+}
+
+const FILE: &str = "\
+name: daily
+services:
+  db: {image: 'stack-lab:latest', stop_grace_period: 0s}
+  web: {image: 'stack-lab:latest', stop_grace_period: 0s, depends_on: [db]}
+";
+
+fn run(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("stack.yaml"), FILE)?;
+    let stack = |words: &str| bed.stack(folder.path(), words);
+    let seen = || -> Result<(), Failure> {
+        stack("up --detach")?.ok()?;
+        let ran = stack("run --rm web hostname -s")?;
+        same("what `run` says beside", ran.stderr.as_str(), "")?;
+        same("what its command says", ran.ok()?.lines().count(), 1)?;
+        let ran = stack("run --rm web false")?;
+        same("the command's exit code", ran.code, Some(1))?;
+        // What it needs and does not run is started, and told.
+        stack("stop db")?.ok()?;
+        let ran = stack("run web true")?;
+        same(
+            "what `run` says of what it starts",
+            ran.stderr.as_str(),
+            " Container daily-db-1 Starting\n Container daily-db-1 Started\n",
+        )?;
+        ran.ok()?;
+        let names = |words: &str| -> Result<Vec<String>, Failure> {
+            let listed = stack(words)?.ok()?;
+            let mut names: Vec<String> = listed
+                .split_whitespace()
+                .map(|name| match name.split_once("-run-") {
+                    Some((of, _)) => format!("{of}-run"),
+                    None => name.to_owned(),
+                })
+                .collect();
+            names.sort();
+            Ok(names)
+        };
+        let made = ["daily-db-1", "daily-web-1", "daily-web-run"];
+        same(
+            "`ps --all`",
+            names("ps --all --format {{.Name}}")?,
+            made.map(str::to_owned).to_vec(),
+        )?;
+        same(
+            "`ps`",
+            names("ps --format {{.Name}}")?,
+            made[..2].iter().map(|name| (*name).to_owned()).collect(),
+        )
+    };
+    let seen = seen();
+    stack("down")?.ok()?;
+    seen?;
+    Ok(Outcome::Passed)
+}
+
+const TALKERS: &str = "\
+name: talk
+services:
+  one:
+    image: stack-lab:latest
+    stop_grace_period: 0s
+    command: sh -c 'for i in 1 2 3; do echo first $$i; done; exec sleep 1000'
+  other:
+    image: stack-lab:latest
+    stop_grace_period: 0s
+    command: sh -c 'echo second 1 >&2; exec sleep 1000'
+";
+
+fn logs(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("stack.yaml"), TALKERS)?;
+    let stack = |words: &str| bed.stack(folder.path(), words);
+    let seen = || -> Result<(), Failure> {
+        stack("up --detach")?.ok()?;
+        let said = |words: &str| -> Result<Vec<String>, Failure> {
+            let said = stack(words)?.ok()?;
+            let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+            lines.sort();
+            Ok(lines)
+        };
+        same(
+            "`logs`: names are padded to one width",
+            said("logs")?,
+            [
+                "one-1    | first 1",
+                "one-1    | first 2",
+                "one-1    | first 3",
+                "other-1  | second 1",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        )?;
+        same(
+            "`--tail`",
+            said("logs --tail 1 --no-log-prefix one")?,
+            vec!["first 3".to_owned()],
+        )?;
+        same(
+            "`--since` the future",
+            said("logs --since 2100-01-01T00:00:00Z")?,
+            vec![],
+        )?;
+        same(
+            "`--until` the past",
+            said("logs --until 2000-01-01T00:00:00Z")?,
+            vec![],
+        )?;
+        let stamped = said("logs --timestamps other")?.join("\n");
+        let time = stamped
+            .trim_start_matches("other-1  | ")
+            .trim_end_matches(" second 1");
+        holds(
+            &format!("`--timestamps`: {stamped}"),
+            time.parse::<jiff::Timestamp>().is_ok(),
+        )?;
+        // Those that are followed end when the containers do.
+        let follow = bed.spawn_stack(folder.path(), "logs --follow --tail 0")?;
+        bed.docker("kill talk-one-1 talk-other-1")?;
+        let ended = follow.wait_with_output()?;
+        same("the exit code of `--follow`", ended.status.code(), Some(0))
+    };
+    let seen = seen();
+    stack("down")?.ok()?;
+    seen?;
+    Ok(Outcome::Passed)
+}
