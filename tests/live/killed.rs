@@ -33,6 +33,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(stuck),
         },
         Test {
+            name: "killed::a_journal_that_cannot_be_understood_is_told_and_forgotten_by_down",
+            run: Run::Host(unreadable),
+        },
+        Test {
             name: "killed::a_fixed_mac_address_survives_a_change_that_was_killed",
             run: Run::Host(fixed_mac),
         },
@@ -338,6 +342,41 @@ fn stuck(bed: &Bed) -> Result<Outcome, Failure> {
     bed.docker("network rm thief")?;
     holds("`down` brings nothing back", !down?.contains("left: "))?;
     same("what is left", names?.trim(), "")?;
+    Ok(Outcome::Passed)
+}
+
+fn unreadable(bed: &Bed) -> Result<Outcome, Failure> {
+    let before = bed.host()?;
+    for (change, told) in [
+        // A disk that broke.
+        ("1s/^.\\{20\\}/garbage/", "line 1 of the journal"),
+        ("2s/.*/garbage/", "line 2 of the journal"),
+        // A program of another time.
+        ("1s/:1,/:9,/", "another version of this program"),
+    ] {
+        let folder = Folder::of(bed, &changing(1))?;
+        folder.killed("up --detach", At::Told("Network changing_net Created"))?;
+        let journal = bed.run("find /run/stack -name *.journal")?;
+        let journal = journal.trim();
+        bed.run(&format!("sed -i {change} {journal}"))?;
+        let shown = bed.stack(&folder.path, "journal")?;
+        let up = bed.stack(&folder.path, "up --detach")?;
+        let down = bed.stack(&folder.path, "down")?;
+        for (command, said) in [
+            ("journal", format!("{}{}", shown.stdout, shown.stderr)),
+            ("up", up.stderr),
+            ("down", down.stderr.clone()),
+        ] {
+            holds(
+                &format!("`{command}` after {change} tells `{told}`; it said\n{said}"),
+                said.contains(told) && said.contains(journal),
+            )?;
+        }
+        same("the exit code of `up`", up.code, Some(1))?;
+        down.ok()?;
+        let left = before.difference(&bed.host()?);
+        same("what is left after `down`", left.as_str(), "")?;
+    }
     Ok(Outcome::Passed)
 }
 

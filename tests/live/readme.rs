@@ -60,8 +60,11 @@ fn run(
     let said = ran(bed
         .command("sh")
         .args(["-c", &script])
-        // The folder of private engines stays, with its lock.
         .env("STACK_ENGINES", programs.path().join("engines")))?;
+    holds(
+        "the last private engine takes their folder along",
+        !programs.path().join("engines").exists(),
+    )?;
     let codes = std::fs::read_to_string(&codes)?;
     let results = commands
         .lines()
