@@ -29,7 +29,7 @@ pub struct PsArgs {
     /// Services (default: all)
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Stopped containers too
+    /// Stopped containers too, and what `stack run` kept
     #[arg(short, long)]
     pub all: bool,
     /// Only ids
