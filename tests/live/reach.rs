@@ -107,8 +107,8 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// The seeds of every run: those whose stacks contradicted the rules when the generator was new.
-const SEEDS: [u64; 4] = [3, 9, 11, 13];
+/// The seeds of every run: those whose stacks have contradicted the rules.
+const SEEDS: [u64; 5] = [3, 9, 11, 13, 15];
 
 /// A host that answers ARP only for the address of the link that is asked needs doors.
 fn doors(bed: &Bed) -> Result<Outcome, Failure> {

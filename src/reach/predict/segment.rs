@@ -37,7 +37,7 @@ pub fn deliver(
     }
     let mut first: Option<Obstacle> = None;
     for member in holders(scene, from, next, destination) {
-        match carried(scene, from, member, path) {
+        match carried(scene, from, member, destination.is_ipv6(), path) {
             Ok(()) => {
                 path.hops.push(Hop::Carried {
                     over: segment.name.clone(),
@@ -139,7 +139,13 @@ fn beyond_the_parent(scene: &Scene, wire: Option<SegmentId>, destination: IpAddr
         .collect()
 }
 
-fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Result<(), Obstacle> {
+fn carried(
+    scene: &Scene,
+    from: Endpoint,
+    to: Endpoint,
+    v6: bool,
+    path: &mut Path,
+) -> Result<(), Obstacle> {
     let (Some(one), Some(two)) = (scene.link(from), scene.link(to)) else {
         return Ok(());
     };
@@ -161,7 +167,11 @@ fn carried(scene: &Scene, from: Endpoint, to: Endpoint, path: &mut Path) -> Resu
                     path.cards_of(engine::before_the_rules(&scene.facts)?);
                 }
                 let linked = legacy_link(scene, from.node, to.node);
-                path.card(bridge::neighbours(traits, linked, &segment.name)?);
+                if v6 && !traits.icc && !scene.facts.ip6tables {
+                    path.card(&bridge::B2V6);
+                } else {
+                    path.card(bridge::neighbours(traits, linked, &segment.name)?);
+                }
             }
             Ok(())
         }

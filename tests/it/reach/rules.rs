@@ -29,6 +29,8 @@ services:
   in1: {<<: *lab, networks: {inner: {ipv4_address: 10.40.0.9}}, ports: ['8003:80']}
   q1: {<<: *lab, networks: [quiet]}
   q2: {<<: *lab, networks: [quiet], ports: ['8004:80']}
+  q3: {<<: *lab, networks: [quiet6]}
+  q4: {<<: *lab, networks: {quiet6: {ipv6_address: 'fd00:3::9'}}}
   iso: {<<: *lab, networks: {iso: {ipv4_address: 203.0.113.9}}}
   bare: {<<: *lab, networks: [bare]}
   pub: {<<: *lab, networks: {pub: {ipv4_address: 198.18.0.9}}, ports: ['8010:80']}
@@ -50,6 +52,7 @@ networks:
   front: {ipam: {config: [{subnet: 10.10.0.0/24}]}}
   back: {ipam: {config: [{subnet: 10.20.0.0/24}]}}
   quiet: {ipam: {config: [{subnet: 10.30.0.0/24}]}, driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}
+  quiet6: {enable_ipv6: true, ipam: {config: [{subnet: 10.63.0.0/24}, {subnet: 'fd00:3::/64'}]}, driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}
   inner: {internal: true, ipam: {config: [{subnet: 10.40.0.0/24}]}}
   iso: {internal: true, ipam: {config: [{subnet: 203.0.113.0/24}]}, driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: isolated}}
   bare: {ipam: {config: [{subnet: 10.71.0.0/24}]}, driver_opts: {com.docker.network.bridge.inhibit_ipv4: 'true'}}
@@ -210,6 +213,8 @@ fn every_rule_speaks_where_it_should() {
             ("B1", new(), "web app icmp"),
             ("B2", new(), "web 10.20.0.9 tcp/80"),
             ("B2-v6", old(), "s1 fd00:2::9 tcp/80"),
+            ("B2-v6", old(), "q3 fd00:3::9 tcp/80"),
+            ("B4", new(), "q3 fd00:3::9 tcp/80"),
             ("B3", new(), "in1 10.20.0.9 tcp/80"),
             ("B4", new(), "q1 q2 tcp/80"),
             ("B6", new(), "q1 10.30.0.1 tcp/8004"),
