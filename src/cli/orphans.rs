@@ -9,7 +9,7 @@ use futures_util::stream;
 
 use crate::apply::lock;
 use crate::apply::runs::{Run, runs};
-use crate::apply::wanted::Record;
+use crate::apply::wanted::{Record, Records};
 use crate::apply::{self, OnFailure, Options};
 use crate::cli::carry::{HostSide, Manner, Past, Session, outcome};
 use crate::cli::context::Context;
@@ -24,6 +24,7 @@ use crate::plan::orphan::{Engine, Fate, Marked, RunSeen, Seen, Thing};
 use crate::plan::spec::Kind;
 use crate::plan::step::State;
 use crate::world::World;
+use crate::world::engine::connect::endpoint;
 use crate::world::engine::talk::act::AnonymousVolumes;
 use crate::world::host::Host;
 use crate::world::host::alone::Alone;
@@ -37,8 +38,10 @@ use crate::world::private::process::boot_id;
   stack orphans --remove     take it away: first by the journal of the run, then by the marks
   stack orphans lab          only what the project `lab` left
 
-A project lives while it has a container that no unfinished run made, while a run works on it, and
-while another project's container is on its network. Exit codes: 0 nothing left; 2 there is.")]
+A project lives while it has a container that no unfinished run made, while a run works on it, while
+another project's container is on its network, and while the record of its last `up` stands. What a
+record gives to another engine is never taken; the engine to ask is named. A killed run of a project
+that lives is listed and left to its next `up` or `down`. Exit codes: 0 nothing left; 2 there is.")]
 pub struct OrphansArgs {
     /// Only of these projects
     #[arg(value_name = "PROJECT")]
@@ -63,12 +66,14 @@ pub async fn run(context: &Context, arguments: OrphansArgs) -> Outcome {
     let seen = place.look(context).await?;
     let (kept, orphans) = chosen(&seen, &arguments);
     if !arguments.remove || context.global.dry_run {
-        show(&orphans, &arguments)?;
-        if orphans.is_empty() {
+        let mut listed = orphans;
+        listed.extend(interrupted(&seen, &listed, &arguments));
+        show(&listed, &arguments)?;
+        if listed.is_empty() {
             context.tell(" No orphans");
         }
         tell_rest(context, &place, &seen, &kept, &arguments);
-        return Ok(if orphans.is_empty() {
+        return Ok(if listed.is_empty() {
             Exit::Done
         } else {
             Exit::Changes
@@ -128,19 +133,26 @@ fn chosen(seen: &Seen, arguments: &OrphansArgs) -> (Vec<Marked>, Vec<Marked>) {
     } else {
         Engine::Expected
     };
-    let named = |marked: &Marked| {
-        arguments.projects.is_empty()
-            || arguments
-                .projects
-                .iter()
-                .any(|project| marked.project.as_deref() == Some(project.as_str()))
-    };
+    let named = |marked: &Marked| is_named(marked, arguments);
     let stays =
         |marked: &Marked| matches!(marked.thing, Thing::Volume { .. }) && !arguments.volumes;
     seen.orphans(engine)
         .into_iter()
         .filter(named)
         .partition(stays)
+}
+
+fn is_named(marked: &Marked, arguments: &OrphansArgs) -> bool {
+    let mut projects = arguments.projects.iter();
+    arguments.projects.is_empty()
+        || projects.any(|project| marked.project.as_deref() == Some(project.as_str()))
+}
+
+/// The killed runs that are not among the orphans.
+fn interrupted(seen: &Seen, listed: &[Marked], arguments: &OrphansArgs) -> Vec<Marked> {
+    let mut runs = seen.interrupted();
+    runs.retain(|run| is_named(run, arguments) && !listed.contains(run));
+    runs
 }
 
 fn show(orphans: &[Marked], arguments: &OrphansArgs) -> Result<(), Failure> {
@@ -192,19 +204,36 @@ fn tell_rest(
     if let Err(reason) = &place.host {
         context.tell(&format!(" The host's side was not looked at: {reason}"));
     }
+    for Record { wanted, .. } in all_records(context).unwrap_or_default() {
+        if let Err(error) = wanted {
+            context.tell(&format!(" warning: {error}"));
+        }
+    }
     let unfinished: BTreeSet<&str> = seen
         .runs
         .iter()
         .filter(|run| run.made.is_some())
         .map(|run| run.project.as_str())
         .collect();
+    for project in seen.elsewhere.keys() {
+        context.tell(&format!(
+            " `{project}` is left alone: {}",
+            seen.fate(project)
+        ));
+    }
+    for project in &seen.settled {
+        let fate = seen.fate(project);
+        if fate == Fate::Wanted {
+            context.tell(&format!(" `{project}` is left alone: {fate}"));
+        }
+    }
     for project in unfinished {
         match seen.fate(project) {
-            Fate::Gone => {}
+            Fate::Gone | Fate::Wanted | Fate::Elsewhere(Some(_)) => {}
             fate @ (Fate::Lives(_)
             | Fate::Busy(_)
             | Fate::Lent(_)
-            | Fate::Elsewhere
+            | Fate::Elsewhere(None)
             | Fate::Unknown) => {
                 context.tell(&format!(
                     " `{project}` has an unfinished run and is left alone: {fate}; its next `up` or `down` takes that back"
@@ -237,17 +266,22 @@ async fn may_remove(place: &Place, orphans: &[Marked]) -> Result<(), Failure> {
 /// The engine and its host, each where it can be had.
 struct Place {
     live: Option<Live>,
+    /// The engine that was asked, whether it answers or not.
+    url: Option<String>,
     no_engine: Option<String>,
     host: Result<Host, String>,
 }
 
 impl Place {
     async fn open(context: &Context) -> Result<Place, Failure> {
+        let url = endpoint(&context.surroundings());
+        let url = url.ok().map(|endpoint| endpoint.url());
         match context.live().await {
             Ok(live) => {
                 let host = live.host().await.clone();
                 Ok(Place {
                     live: Some(live),
+                    url,
                     no_engine: None,
                     host,
                 })
@@ -257,6 +291,7 @@ impl Place {
                 let host = Host::open(namespace, context.state_folder()?).await;
                 Ok(Place {
                     live: None,
+                    url,
                     no_engine: Some(text),
                     host: host.map_err(|error| error.to_string()),
                 })
@@ -267,9 +302,8 @@ impl Place {
 
     async fn look(&mut self, context: &Context) -> Result<Seen, Failure> {
         let mut seen = Seen::default();
-        let mut here = None;
+        let here = self.url.as_deref().map(Context::engine_digest);
         if let Some(live) = &self.live {
-            here = Some(Context::engine_digest(&live.engine().url()));
             engine_side(live, &mut seen).await?;
         }
         if let Ok(host) = &self.host {
@@ -278,17 +312,16 @@ impl Place {
         for run in runs(&context.state_folder()?, &boot_id())? {
             run_seen(&run, here.as_deref(), &mut seen);
         }
-        let all = context.records()?.all().map_err(Failure::said)?;
-        for Record { path, wanted } in all {
+        for Record { path, wanted } in all_records(context)? {
             let Ok(wanted) = wanted else { continue };
-            let url = self.live.as_ref().map(|live| live.engine().url());
-            if url.is_some_and(|url| url != wanted.engine) {
+            let project = wanted.project.to_string();
+            if self.url.as_ref() != Some(&wanted.engine) {
                 // Nothing here can say how it stands with that one.
-                seen.runs.push(RunSeen {
-                    project: wanted.project.to_string(),
-                    ..RunSeen::default()
-                });
+                seen.elsewhere.insert(project, wanted.engine);
                 continue;
+            }
+            if wanted.settled().is_some() {
+                seen.settled.insert(project);
             }
             seen.marked.push(Marked {
                 project: Some(wanted.project.to_string()),
@@ -313,15 +346,8 @@ impl Place {
         let session = Session::locked(context, project, "orphans").await?;
         // Another run may have come and gone while we waited for the lock.
         let seen = self.look(context).await?;
-        let alive = match seen.fate(project.as_str()) {
-            Fate::Gone => None,
-            fate @ (Fate::Lives(_)
-            | Fate::Busy(_)
-            | Fate::Lent(_)
-            | Fate::Elsewhere
-            | Fate::Unknown) => Some(fate),
-        };
-        if let Some(fate) = alive {
+        let fate = seen.fate(project.as_str());
+        if fate != Fate::Gone {
             context.tell(&format!(" `{project}` is left alone: {fate}"));
             return Ok(false);
         }
@@ -389,8 +415,9 @@ impl Place {
                 }
                 None => Ok(()),
             },
-            Thing::Run { .. } => Err(format!(
-                "the unfinished run of `{}` stays: its engine does not answer",
+            // Should the engine come back, its containers are taken back by it.
+            Thing::Run { journal, .. } => Err(format!(
+                "the unfinished run of `{}` stays, as its engine does not answer; where that never comes back, remove {journal}",
                 marked.project.as_deref().unwrap_or("?")
             )),
             // Whoever takes it next locks it before it is looked at, so an unheld name may go.
@@ -416,6 +443,18 @@ impl Place {
             },
         }
     }
+}
+
+/// The records in the folder that outlives a reboot and in that of locks and journals, where those of private engines
+/// are: a process inside of such an engine's host need not know that it is one.
+fn all_records(context: &Context) -> Result<Vec<Record>, Failure> {
+    let lasting = context.records()?;
+    let passing = Records::new(&context.state_folder()?);
+    let mut records = lasting.all().map_err(Failure::said)?;
+    if passing.folder() != lasting.folder() {
+        records.extend(passing.all().map_err(Failure::said)?);
+    }
+    Ok(records)
 }
 
 fn scope(project: &ProjectName) -> Scope {
@@ -559,7 +598,11 @@ fn run_seen(run: &Run, here: Option<&str>, seen: &mut Seen) {
         };
         seen.marked.push(Marked {
             project: Some(run.project.clone()),
-            thing: Thing::Run { command, since },
+            thing: Thing::Run {
+                command,
+                since,
+                journal: run.journal.display().to_string(),
+            },
         });
     }
 }

@@ -2,7 +2,9 @@
 //! are and which runs are under way or unfinished; here it is decided what of it is nobody's. Pure.
 //!
 //! A project is left alone while it has a container that no unfinished run made, while a run works on it, while somebody
-//! else's container is on one of its networks, and where it may belong to another engine of this machine.
+//! else's container is on one of its networks, while the record of its last `up` stands (it may have no
+//! containers, and still be wanted), and where a record, a lock or a journal says that it belongs to another
+//! engine of this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,6 +31,7 @@ pub enum Thing {
     Run {
         command: String,
         since: String,
+        journal: String,
     },
     /// The record of what the project wants of this host.
     Record {
@@ -119,7 +122,9 @@ impl Thing {
     /// What is known of it besides.
     pub fn known(&self) -> String {
         match self {
-            Thing::Run { since, .. } => format!("not finished, since {since}"),
+            Thing::Run { since, .. } => {
+                format!("not finished, since {since}; `up` or `down` goes on from there")
+            }
             Thing::Record { .. } => "what it wants of this host".to_owned(),
             Thing::Lock { .. } => "nobody holds it".to_owned(),
             Thing::Container { state, .. } => state.clone(),
@@ -176,6 +181,10 @@ pub struct Seen {
     pub containers: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Projects on whose networks are containers of others, and one of those.
     pub lent: BTreeMap<String, String>,
+    /// Projects that records give to other engines, and the URL of one of those.
+    pub elsewhere: BTreeMap<String, String>,
+    /// Projects whose records say for certain what they want.
+    pub settled: BTreeSet<String>,
     pub runs: Vec<RunSeen>,
     pub marked: Vec<Marked>,
 }
@@ -189,10 +198,12 @@ pub enum Fate {
     Busy(String),
     /// This container of another project is on one of its networks.
     Lent(String),
-    /// Another engine of this machine may have it.
-    Elsewhere,
+    /// Another engine of this machine may have it; its URL, where a record tells it.
+    Elsewhere(Option<String>),
     /// The engine does not answer, so nobody can say.
     Unknown,
+    /// It has no container, and the record of its last `up` still wants the rest.
+    Wanted,
     /// Nothing of it runs.
     Gone,
 }
@@ -203,8 +214,17 @@ impl fmt::Display for Fate {
             Fate::Lives(container) => write!(f, "it has the container `{container}`"),
             Fate::Busy(holder) => write!(f, "{holder} works on it"),
             Fate::Lent(container) => write!(f, "`{container}` is on its network"),
-            Fate::Elsewhere => f.write_str("another engine of this machine has one of that name"),
+            Fate::Elsewhere(None) => {
+                f.write_str("another engine of this machine has one of that name")
+            }
+            Fate::Elsewhere(Some(engine)) => write!(
+                f,
+                "it belongs to the engine at {engine}; to ask that one: stack -H {engine} orphans"
+            ),
             Fate::Unknown => f.write_str("the engine does not answer"),
+            Fate::Wanted => f.write_str(
+                "it has no containers, and its last `up` wants the rest of it; `stack down` takes it away",
+            ),
             Fate::Gone => f.write_str("nothing of it runs"),
         }
     }
@@ -223,7 +243,8 @@ impl Seen {
             .flatten()
             .map(|(name, _)| name.as_str());
         let runs = self.runs.iter().map(|run| run.project.as_str());
-        marked.chain(running).chain(runs).collect()
+        let elsewhere = self.elsewhere.keys().map(String::as_str);
+        marked.chain(running).chain(runs).chain(elsewhere).collect()
     }
 
     /// How it stands with a project.
@@ -232,8 +253,11 @@ impl Seen {
         if let Some(holder) = runs().find_map(|run| run.holder.clone()) {
             return Fate::Busy(holder);
         }
+        if let Some(engine) = self.elsewhere.get(project) {
+            return Fate::Elsewhere(Some(engine.clone()));
+        }
         if runs().any(|run| !run.here) {
-            return Fate::Elsewhere;
+            return Fate::Elsewhere(None);
         }
         let Some(containers) = &self.containers else {
             return Fate::Unknown;
@@ -253,6 +277,7 @@ impl Seen {
         }
         match self.lent.get(project) {
             Some(container) => Fate::Lent(container.clone()),
+            None if self.settled.contains(project) && runs().next().is_none() => Fate::Wanted,
             None => Fate::Gone,
         }
     }
@@ -276,6 +301,17 @@ impl Seen {
         marked
     }
 
+    /// The unfinished runs of projects that live: they are left for the next `up` or `down`.
+    pub fn interrupted(&self) -> Vec<Marked> {
+        let mut marked = self.resolved();
+        marked.retain(|marked| {
+            let run = matches!(marked.thing, Thing::Run { .. });
+            let fate = marked.project.as_deref().map(|project| self.fate(project));
+            run && matches!(fate, Some(Fate::Lives(_) | Fate::Lent(_) | Fate::Unknown))
+        });
+        marked
+    }
+
     /// What belongs to nothing that runs. With an engine that does not answer nothing does, unless it is `given_up`.
     pub fn orphans(&self, engine: Engine) -> Vec<Marked> {
         let busy = self.runs.iter().any(|run| run.holder.is_some());
@@ -284,7 +320,8 @@ impl Seen {
             Some(project) => match self.fate(project) {
                 Fate::Gone => true,
                 Fate::Unknown => engine == Engine::GivenUp,
-                Fate::Lives(_) | Fate::Busy(_) | Fate::Lent(_) | Fate::Elsewhere => false,
+                Fate::Lives(_) | Fate::Busy(_) | Fate::Lent(_) => false,
+                Fate::Elsewhere(_) | Fate::Wanted => false,
             },
             // In this moment a run may be between making a link and marking it.
             None => !busy,
@@ -385,7 +422,58 @@ mod tests {
         assert_eq!(names(&seen, Engine::Expected), Vec::<String>::new());
         seen.runs[0].holder = None;
         seen.runs[0].here = false;
-        assert_eq!(seen.fate("lab"), Fate::Elsewhere);
+        assert_eq!(seen.fate("lab"), Fate::Elsewhere(None));
+    }
+
+    #[test]
+    fn what_a_record_gives_to_another_engine_is_never_an_orphan() {
+        let table = Marked {
+            project: None,
+            thing: Thing::Table {
+                name: "stack-lab-office".to_owned(),
+            },
+        };
+        let mut seen = seen(&[], vec![link(Some("lab"), "shim-lab"), table]);
+        seen.elsewhere
+            .insert("lab".to_owned(), "unix:///run/one.sock".to_owned());
+        assert_eq!(names(&seen, Engine::Expected), Vec::<String>::new());
+        seen.containers = None;
+        assert_eq!(names(&seen, Engine::GivenUp), Vec::<String>::new());
+        let told = seen.fate("lab").to_string();
+        assert!(told.contains("stack -H unix:///run/one.sock"), "{told}");
+    }
+
+    #[test]
+    fn a_project_without_containers_lives_by_its_record() {
+        let mut seen = seen(&[], vec![link(Some("lab"), "shim-lab")]);
+        seen.settled.insert("lab".to_owned());
+        assert_eq!(seen.fate("lab"), Fate::Wanted);
+        assert_eq!(names(&seen, Engine::Expected), Vec::<String>::new());
+        // A `down` that was killed has taken the record away or left its journal.
+        seen.runs.push(RunSeen {
+            project: "lab".to_owned(),
+            here: true,
+            ..RunSeen::default()
+        });
+        assert_eq!(names(&seen, Engine::Expected), ["shim-lab"]);
+        seen.runs.clear();
+        seen.containers = None;
+        assert_eq!(names(&seen, Engine::GivenUp), ["shim-lab"]);
+    }
+
+    #[test]
+    fn an_unfinished_run_of_a_living_project_is_told() {
+        let run = Marked {
+            project: Some("lab".to_owned()),
+            thing: Thing::Run {
+                command: "down".to_owned(),
+                since: "noon".to_owned(),
+                journal: "/run/stack/lab@1.journal".to_owned(),
+            },
+        };
+        let seen = seen(&[("lab", "lab-web-1")], vec![run.clone()]);
+        assert_eq!(names(&seen, Engine::Expected), Vec::<String>::new());
+        assert_eq!(seen.interrupted(), [run]);
     }
 
     #[test]

@@ -267,10 +267,45 @@ fn foreign(bed: &Bed) -> Result<Outcome, Failure> {
     )?;
     bed.stack(&folder, "orphans --remove --volumes")?.ok()?;
     unchanged(&before, bed, "by orphans --remove")?;
-    // A shim whose containers somebody removed, a route of ours on a strange link, an unmarked link of a killed run.
+    // An engine that is not there, given up: what the record gives to the living one stays, and that one is named.
+    let elsewhere = bed.stack(
+        &folder,
+        "-H unix:///nosuch.sock orphans --engine-gone --remove",
+    )?;
+    holds(
+        &format!("the engine to ask is named: {}", elsewhere.stderr),
+        elsewhere.stderr.contains("it belongs to the engine at"),
+    )?;
+    unchanged(&before, bed, "by orphans of another engine")?;
+    // Links in our group that somebody named otherwise: one of ours, and one that never was.
+    let shim = "shim-macv-d15ce";
+    let alias = bed.shell(&format!("cat /sys/class/net/{shim}/ifalias"))?;
+    bed.shell(&format!(
+        "ip link set {shim} alias 'my own link'
+         ip link add f0 type veth peer name f1; ip link set f0 group 29556; ip link set f0 up"
+    ))?;
+    let listed = bed.stack(&folder, "orphans --remove")?;
+    let links = bed.run("ip -oneline link")?;
+    holds(
+        &format!("a group alone is no mark: {}{links}", listed.stderr),
+        links.contains(shim) && links.contains("f0@"),
+    )?;
+    bed.shell(&format!(
+        "ip link set {shim} alias '{}'; ip link del f0",
+        alias.trim()
+    ))?;
+    // Without containers it lives by its record.
     bed.docker("rm -f macvlan-bridge-site-1 macvlan-bridge-other-1")?;
+    let listed = bed.stack(&folder, "orphans --remove")?;
+    let links = bed.run("ip -oneline link")?;
+    holds(
+        &format!("what is wanted stays: {}", listed.stderr),
+        links.contains(shim) && listed.stderr.contains("stack down"),
+    )?;
+    // A shim that nobody knows, a route of ours on a strange link, an unmarked link of a killed run.
     bed.shell(
-        "ip route add 10.98.0.0/24 dev mine proto 0x73
+        "rm /run/stack/macvlan-bridge@*.wanted
+         ip route add 10.98.0.0/24 dev mine proto 0x73
          ip link add stdeadbeef00001 type bridge; ip link set stdeadbeef00001 group 29556",
     )?;
     let listed = bed.stack(&folder, "orphans")?.stdout;

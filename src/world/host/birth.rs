@@ -51,7 +51,11 @@ impl Claim<'_> {
     pub fn find<'l>(&self, links: &'l [LinkFact]) -> Result<Option<&'l LinkFact>, WorldError> {
         let ours = |link: &&LinkFact| match claim::owner(link, self.project) {
             Owner::Ours(mark) => self.is(&mark),
-            Owner::Newborn | Owner::Project(_) | Owner::Unnamed | Owner::Foreign => false,
+            Owner::Newborn
+            | Owner::Project(_)
+            | Owner::Unnamed
+            | Owner::Altered
+            | Owner::Foreign => false,
         };
         let found = links.iter().find(ours);
         let holder = links.iter().find(|link| link.name == self.name.as_str());
@@ -177,7 +181,7 @@ impl Host {
                 Owner::Ours(mark) => mark.kind == id.kind.word() && mark.name == id.name,
                 // An unfinished link is told to the planner under its birth name, as it has no other.
                 Owner::Newborn => link.name == id.name || claim::is_birth_of(link, project, id),
-                Owner::Project(_) | Owner::Unnamed | Owner::Foreign => false,
+                Owner::Project(_) | Owner::Unnamed | Owner::Altered | Owner::Foreign => false,
             };
             if ours {
                 self.delete_link(link).await?;

@@ -20,6 +20,8 @@ pub enum Owner {
     Project(String),
     /// Another project of `stack` that was cut off before it said which.
     Unnamed,
+    /// Some project of `stack`, by its group; but somebody changed the alias that says which, or it never was.
+    Altered,
     /// Someone else.
     Foreign,
 }
@@ -33,6 +35,9 @@ impl fmt::Display for Owner {
             Owner::Newborn => f.write_str("it is an unfinished link of this project"),
             Owner::Project(project) => write!(f, "it belongs to the project `{project}`"),
             Owner::Unnamed => f.write_str("it is an unfinished link of another project"),
+            Owner::Altered => f.write_str(
+                "it is in stack's group, but its alias does not say whose it is: somebody changed it",
+            ),
             Owner::Foreign => f.write_str("it was not made by stack"),
         }
     }
@@ -44,9 +49,28 @@ pub fn owner(link: &LinkFact, project: &ProjectName) -> Owner {
         Some(mark) if mark.is_of(project) => Owner::Ours(mark),
         Some(mark) => Owner::Project(mark.project),
         None if link.group != LINK_GROUP => Owner::Foreign,
+        None if !is_newborn(link) => Owner::Altered,
         None if link.name.starts_with(&birth_prefix(project.as_str())) => Owner::Newborn,
         None => Owner::Unnamed,
     }
+}
+
+/// Whether a link was made by `stack` and cut off before it was marked: in our group under a birth name, down, and
+/// without an alias. A group alone proves nothing: anybody may set it, and an alias may be changed.
+pub fn is_newborn(link: &LinkFact) -> bool {
+    link.group == LINK_GROUP
+        && !link.up
+        && link.alias.as_deref().unwrap_or_default().is_empty()
+        && is_birth_name(&link.name)
+}
+
+/// Two letters and the digits of a project, a resource and a process.
+fn is_birth_name(name: &str) -> bool {
+    let digits = name.strip_prefix("st").unwrap_or_default();
+    digits.len() == 13
+        && digits
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether an unfinished link was to become (a part of) this resource.
@@ -99,6 +123,19 @@ mod tests {
         assert!(is_birth_of(&link, &lab, &id));
         assert!(!is_birth_of(&link, &lab, &ResourceId::new(Kind::Shim, "x")));
         assert_eq!(owner(&link, &other), Owner::Unnamed);
+        for (up, alias, name) in [
+            (true, None, link.name.as_str()),
+            (false, Some("my own link"), link.name.as_str()),
+            (false, None, "shim-lan"),
+        ] {
+            let other = LinkFact {
+                up,
+                alias: alias.map(str::to_owned),
+                name: name.to_owned(),
+                ..link.clone()
+            };
+            assert_eq!(owner(&other, &lab), Owner::Altered);
+        }
         link.group = 0;
         assert_eq!(owner(&link, &lab), Owner::Foreign);
         link.alias = Some("stack project=other kind=shim name=a part= hash=0".to_owned());

@@ -44,6 +44,9 @@ pub fn taken(act: impl Into<String>, owner: &Owner) -> WorldError {
             "take that project down first: stack -p {project} down"
         )),
         Owner::Unnamed => error.hint("`stack orphans` shows what unfinished runs left"),
+        Owner::Altered => error.hint(
+            "give it back its alias (`ip link set dev NAME alias 'stack project=…'`), or remove the link yourself where it is yours",
+        ),
         Owner::Foreign | Owner::Ours(_) | Owner::Newborn => error,
     }
 }

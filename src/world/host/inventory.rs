@@ -10,7 +10,7 @@ use crate::world::host::birth::kind_of;
 use crate::world::host::error::broken;
 use crate::world::host::lan::{nat, place};
 use crate::world::host::ledger::{Entry, Note};
-use crate::world::host::{Host, lookup, nftables, promiscuity, route};
+use crate::world::host::{Host, claim, lookup, nftables, promiscuity, route};
 use crate::world::{ErrorKind, WorldError};
 
 impl Host {
@@ -18,10 +18,12 @@ impl Host {
     pub async fn marked(&self) -> Result<Vec<Marked>, WorldError> {
         let links = self.links().await?;
         let mut marked: Vec<Marked> = links.iter().filter_map(marked_link).collect();
+        // A link in our group whose alias somebody changed is nobody's orphan, nor are its routes.
         let ours = |name: Option<&str>| {
-            links
-                .iter()
-                .any(|link| Some(link.name.as_str()) == name && marked_link(link).is_some())
+            links.iter().any(|link| {
+                Some(link.name.as_str()) == name
+                    && (link.group == LINK_GROUP || marked_link(link).is_some())
+            })
         };
         for fact in self.route_facts(&links).await? {
             if lookup::is_ours(&fact) && !ours(fact.link.as_deref()) {
@@ -158,7 +160,7 @@ impl Host {
 /// A link as a marked thing, if it is one.
 fn marked_link(link: &LinkFact) -> Option<Marked> {
     let mark = link.alias.as_deref().and_then(LinkMark::from_alias);
-    if mark.is_none() && link.group != LINK_GROUP {
+    if mark.is_none() && !claim::is_newborn(link) {
         return None;
     }
     let of = mark

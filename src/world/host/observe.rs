@@ -39,7 +39,7 @@ pub async fn observe(
                 Some(kind) => (ResourceId::new(kind, link.name.clone()), String::new()),
                 None => continue,
             },
-            Owner::Project(_) | Owner::Unnamed | Owner::Foreign => continue,
+            Owner::Project(_) | Owner::Unnamed | Owner::Altered | Owner::Foreign => continue,
         };
         if let Some((spec, mut damage)) = read_back(link, &id, &hash, &routes, &entries) {
             if id.kind == Kind::Shim && damage.is_empty() {
@@ -94,6 +94,7 @@ async fn lans(
             | Owner::Newborn
             | Owner::Project(_)
             | Owner::Unnamed
+            | Owner::Altered
             | Owner::Foreign => {}
         }
     }

@@ -40,7 +40,9 @@ pub fn part<'l>(
         Owner::Ours(mark) => {
             mark.kind == Kind::Lan.word() && mark.name == id.name && mark.part == part
         }
-        Owner::Newborn | Owner::Project(_) | Owner::Unnamed | Owner::Foreign => false,
+        Owner::Newborn | Owner::Project(_) | Owner::Unnamed | Owner::Altered | Owner::Foreign => {
+            false
+        }
     })
 }
 
