@@ -40,6 +40,11 @@ impl Draft {
         StepIndex(self.steps.len() - 1)
     }
 
+    /// The steps so far.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     /// `to` waits until `from` is done.
     pub fn after(&mut self, from: StepIndex, to: StepIndex) {
         self.edge(from, to, Milestone::Done, false);

@@ -132,6 +132,14 @@ const TEXTS: &[(&str, ErrorKind, Option<&str>)] = &[
         ),
     ),
     (
+        // The macvlan and ipvlan drivers, for a network that the engine itself still lists.
+        "network id \"",
+        ErrorKind::Missing,
+        Some(
+            "the engine started before this network's parent link was there, and lost the network: restart the engine (`systemctl restart docker`) now that the link is there",
+        ),
+    ),
+    (
         "invalid subinterface vlan name",
         ErrorKind::Missing,
         Some("the parent link does not exist on the engine's host"),

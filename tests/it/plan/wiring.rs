@@ -1,13 +1,16 @@
 //! Endpoints of containers that stay, and the routes to them.
 
 use expect_test::expect;
+use indexmap::IndexMap;
 
+use stack::model::lan::{Lan, Switch};
 use stack::model::mark;
 use stack::model::network::Network;
 use stack::model::service::{Connection, Service};
-use stack::plan::diff::up::UpOptions;
+use stack::plan::diff::up::{UpOptions, up};
+use stack::plan::observed::{ContainerState, HostFacts};
 
-use super::{check_up, lan_network, network, stack, world_of};
+use super::{check_up, lan_network, network, shown, stack, want, world_of};
 use crate::stacks::{on, service};
 
 #[test]
@@ -114,4 +117,72 @@ fn a_route_that_is_missing_waits_until_its_container_is_connected() {
             3 create route/shim-lab-lan/lab-web-1: it is not there after 1, 2
         "#]],
     );
+}
+
+fn at(address: &str) -> impl Fn(Service) -> Service {
+    let address = address.parse().unwrap();
+    move |mut service| {
+        if let Connection::Networks(networks) = &mut service.connection {
+            networks["back"].ipv4_address = Some(address);
+        }
+        service
+    }
+}
+
+#[test]
+fn an_address_is_taken_when_its_holder_has_let_go_of_it() {
+    let pair = |one: &str, two: &str| {
+        let one = at(one)(on(service("one"), &["back"]));
+        let two = at(two)(on(service("two"), &["back"]));
+        stack(vec![one, two], vec![network("back")])
+    };
+    let before = pair("10.9.0.5", "10.9.0.6");
+    let after = pair("10.9.0.6", "10.9.0.5");
+    check_up(
+        &after,
+        &world_of(&before),
+        &UpOptions::default(),
+        expect![[r#"
+            0 disconnect endpoint/lab-one-1/lab_back: changed: networks.lab_back
+            1 disconnect endpoint/lab-two-1/lab_back: changed: networks.lab_back
+            2 connect endpoint/lab-one-1/lab_back: changed: networks.lab_back after 0, 1
+            3 connect endpoint/lab-two-1/lab_back: changed: networks.lab_back after 0, 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_container_that_is_there_starts_when_its_lan_is_back() {
+    let mut stack = stack(vec![on(service("web"), &["lan"])], vec![lan_network("lan")]);
+    let lan = lan_on("eth0");
+    stack.lans.insert(lan.name.clone(), lan);
+    let mut observed = world_of(&stack);
+    observed.host = Some(HostFacts {
+        may_administer: true,
+        ..HostFacts::default()
+    });
+    observed.resources.clear();
+    observed.containers[0].state = ContainerState::Exited;
+    let plan = up(&stack, &want(&stack), &observed, &UpOptions::default()).unwrap();
+    expect![[r#"
+        0 create lan/office: it is not there
+        1 start container/lab-web-1: it does not run after 0
+        2 create shim/shim-lab-lan: it is not there after 0
+    "#]]
+    .assert_eq(&shown(&plan));
+}
+
+/// A lan whose parent is this link.
+fn lan_on(parent: &str) -> Lan {
+    Lan {
+        name: "office".parse().unwrap(),
+        parent: parent.parse().unwrap(),
+        subnets: vec!["192.168.0.0/22".parse().unwrap()],
+        gateways: Vec::new(),
+        nat: false,
+        addresses: Vec::new(),
+        hosts: IndexMap::new(),
+        switch: Switch::default(),
+        mtu: None,
+    }
 }

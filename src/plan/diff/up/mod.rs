@@ -3,6 +3,7 @@
 //! Order of work: fates first (what becomes of each resource, donors before those that depend on them), then steps,
 //! then edges. A container that is replaced is parked, and discarded as a farewell when all else stands.
 
+mod address;
 mod container;
 mod host;
 pub mod image;
@@ -66,6 +67,7 @@ pub fn up(
     writer.sharers();
     writer.needs();
     writer.replant();
+    writer.hand_over();
     writer.draft.finish(&stack.project)
 }
 
@@ -260,7 +262,7 @@ impl<'a> Writer<'a> {
         grounds.into_iter().find(gone).cloned()
     }
 
-    fn grounds_of(&self, network: ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+    fn grounds_of(&self, network: ResourceId) -> impl Iterator<Item = &'a ResourceId> + use<'a> {
         self.desired
             .needs
             .iter()
@@ -270,16 +272,30 @@ impl<'a> Writer<'a> {
             .map(|need| &need.what)
     }
 
-    /// A container that is restarted because its ground went away starts when that is back.
+    /// A container that is there starts when the lans and links below its networks are: nothing else orders it, as its
+    /// networks are there too.
     fn replant(&mut self) {
         for (id, fate) in &self.fates {
-            let Fate::Restart(Reason::Because(ground)) = fate else {
+            let start = self.marks.get(id).and_then(|marks| marks.start);
+            let (false, Some(start)) = (fate.is_new(), start) else {
                 continue;
             };
-            let start = self.marks.get(id).and_then(|marks| marks.start);
-            let back = self.marks.get(ground).and_then(|marks| marks.create);
-            if let (Kind::Lan | Kind::Link, Some(back), Some(start)) = (ground.kind, back, start) {
-                self.draft.after(back, start);
+            let spec = self.desired.specs.get(id);
+            let attached = spec.and_then(|spec| match &as_container(spec)?.network {
+                ContainerNetwork::Attached(attachments) => Some(attachments),
+                ContainerNetwork::Host
+                | ContainerNetwork::None
+                | ContainerNetwork::DefaultBridge { .. }
+                | ContainerNetwork::Container(_)
+                | ContainerNetwork::Named(_) => None,
+            });
+            for attachment in attached.into_iter().flatten() {
+                let network = ResourceId::new(Kind::Network, &attachment.network);
+                for ground in self.grounds_of(network) {
+                    if let Some(back) = self.marks.get(ground).and_then(|marks| marks.create) {
+                        self.draft.after(back, start);
+                    }
+                }
             }
         }
     }
