@@ -121,7 +121,10 @@ fn is_link(text: &str) -> bool {
     !matches!(text, "." | ".." | "all" | "default")
         && !text
             .bytes()
-            .any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace() || b == 0)
+            // A `%` is a pattern to the kernel (`__dev_alloc_name`), which would put a number in its place.
+            .any(|b| {
+                matches!(b, b'/' | b':' | b'%') || b.is_ascii_whitespace() || b.is_ascii_control()
+            })
 }
 
 name!(
@@ -170,7 +173,7 @@ name!(
     "link name",
     15,
     is_link,
-    "a link name has no `/`, no `:` and no white space, and is not `all` or `default`"
+    "a link name has no `/`, no `:`, no `%` and no white space, and is not `all` or `default`"
 );
 
 impl LinkName {

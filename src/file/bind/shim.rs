@@ -24,7 +24,7 @@ impl Binder<'_> {
             parse(
                 name,
                 "bad-link-name",
-                "a link name has at most 15 bytes, no `/` and no white space",
+                "a link name has at most 15 bytes, no `/`, no `%`, no white space and no control characters",
                 &path("name"),
                 told,
             )
@@ -57,7 +57,7 @@ impl Binder<'_> {
             });
         let routes = items(shim, "routes");
         let routes = match routes {
-            [] => ShimRoutes::Auto,
+            [] if shim.get("routes").is_none() => ShimRoutes::Auto,
             [one] if one.as_text() == Some("auto") => ShimRoutes::Auto,
             [one] if one.as_text() == Some("range") => ShimRoutes::Range,
             list => ShimRoutes::List(

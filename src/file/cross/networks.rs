@@ -1,11 +1,16 @@
 //! Networks against each other: parents, names, shims; and keys that a driver has no use for.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::cross::Ground;
 use crate::model::name::LinkName;
-use crate::model::network::{Driver, IpvlanFlag, MacvlanMode, Network};
+use crate::model::network::{
+    Driver, HostAddress, IpvlanFlag, MacvlanMode, Network, Parent, Shim, ShimRoutes,
+};
 
 /// Checks all networks.
 pub fn check(ground: &mut Ground) {
@@ -165,6 +170,8 @@ fn shim(ground: &mut Ground, key: &str, network: &Network) {
             .hint("add the wire's subnet: ipam: {config: [{subnet: 192.168.1.0/24}]}");
         ground.tell(diagnostic, &path, "");
     }
+    shim_routes(ground, key, network, shim);
+    shim_name(ground, key, network, shim);
     let families = |v4: bool| {
         shim.addresses
             .iter()
@@ -224,6 +231,69 @@ fn shim(ground: &mut Ground, key: &str, network: &Network) {
         let diagnostic = diagnostic.hint("use mode bridge, or remove the shim");
         let diagnostic = ground.also(diagnostic, &["networks", key, "mode"], "the mode");
         ground.tell(diagnostic, &path, "");
+    }
+}
+
+/// Routes that are written out: what they would take, and where they cannot lead.
+fn shim_routes(ground: &mut Ground, key: &str, network: &Network, shim: &Shim) {
+    let path = ["networks", key, "shim", "routes"];
+    let subnets: Vec<IpNet> = network.subnets().collect();
+    let by_family = |address: IpAddr| {
+        let mut all = subnets
+            .iter()
+            .map(IpNet::addr)
+            .chain(shim.addresses.iter().copied());
+        all.any(|other| other.is_ipv4() == address.is_ipv4())
+    };
+    if let ShimRoutes::List(list) = &shim.routes {
+        for route in list {
+            let (diagnostic, hint) = if route.prefix_len() == 0 {
+                let message = format!(
+                    "network `{key}`: a route to {route} by the shim takes the host's way to everywhere else, with whoever is logged in from afar"
+                );
+                let hint = "name the prefixes of this network, or write `auto`";
+                (Diagnostic::error("shim-route-default", message), hint)
+            } else if !by_family(route.addr()) && !network.external {
+                let message = format!(
+                    "network `{key}`: the route to {route} needs an address of its family, and the network has no such subnet"
+                );
+                let hint = "give the network a subnet of that family, or leave the route out";
+                (Diagnostic::error("shim-route-family", message), hint)
+            } else if !network.external && !subnets.iter().any(|subnet| subnet.contains(route)) {
+                let message = format!(
+                    "network `{key}`: the route to {route} leads out of the network's subnets: nobody there answers for it"
+                );
+                let hint = "name prefixes of the network's own subnets, or write `auto`";
+                (Diagnostic::warning("shim-route-outside", message), hint)
+            } else {
+                continue;
+            };
+            ground.tell(diagnostic.hint(hint), &path, "");
+        }
+    }
+    let has_v6 = subnets.iter().any(|subnet| subnet.addr().is_ipv6());
+    if shim.host_address == HostAddress::Reachable && has_v6 {
+        let message = format!(
+            "network `{key}`: `host_address: reachable` is for IPv4; the host's IPv6 address on the parent stays out of the containers' reach"
+        );
+        let diagnostic = Diagnostic::warning("host-address-ipv6", message)
+            .hint("use the shim's own IPv6 address from the containers");
+        ground.tell(diagnostic, &["networks", key, "shim", "host_address"], "");
+    }
+}
+
+/// The shim is a link of its own beside the parent.
+fn shim_name(ground: &mut Ground, key: &str, network: &Network, shim: &Shim) {
+    let parents = network.parent.iter().map(Parent::link);
+    let lans = ground.stack.lans.values().map(|lan| &lan.parent);
+    let Some(name) = &shim.name else { return };
+    if parents.chain(lans).any(|parent| parent == name) {
+        let message = format!(
+            "network `{key}`: the shim cannot have the name `{name}`, which a parent link has"
+        );
+        let diagnostic = Diagnostic::error("duplicate-name", message)
+            .hint("give the shim another name, or leave the name out");
+        ground.tell(diagnostic, &["networks", key, "shim", "name"], "");
     }
 }
 

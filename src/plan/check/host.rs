@@ -6,7 +6,7 @@ use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::desired::Desired;
 use crate::plan::desired::lan::lan_of;
-use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed};
+use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed, RouteFact};
 use crate::plan::spec::{Kind, ResourceId, Spec};
 use crate::plan::step::Plan;
 
@@ -25,6 +25,60 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
         }
     }
     link_names(stack, desired, host, observed, findings);
+    shims(stack, desired, host, findings);
+}
+
+/// What the kernel would refuse of a shim in the end: a route that the host has already, its parent's MAC address.
+fn shims(stack: &Stack, desired: &Desired, host: &HostFacts, findings: &mut Vec<Finding>) {
+    for (id, spec) in &desired.specs {
+        let Spec::Shim(shim) = spec.as_ref() else {
+            continue;
+        };
+        let of_shim =
+            |network: &&Network| network.shim.is_some() && shim.networks.contains(&network.name);
+        let network = stack.networks.values().find(of_shim);
+        let key = network.map_or(id.name.as_str(), |network| network.key.as_str());
+        let parent = host.link(shim.parent.as_str());
+        if let Some(mac) = shim
+            .mac
+            .filter(|mac| parent.and_then(|link| link.mac) == Some(*mac))
+        {
+            let place = ["networks", key, "shim", "mac_address"];
+            let message = format!(
+                "{id}: {mac} is the MAC address of its parent `{}`",
+                shim.parent
+            );
+            let finding = Finding::error("shim-mac", &place, message);
+            findings.push(finding.hint("give the shim another one, or write `auto`"));
+        }
+        let made = stack.lans.values().find(|lan| lan.parent == shim.parent);
+        for route in &shim.routes {
+            let destination = route.destination;
+            let has = |fact: &&RouteFact| {
+                fact.destination == destination
+                    && fact.gateway.is_none()
+                    && fact.link.as_deref() == Some(shim.parent.as_str())
+            };
+            let has = host.routes.iter().any(|fact| has(&fact));
+            let will = made.is_some_and(|lan| {
+                let mut addresses = lan.addresses.iter();
+                lan.subnets.iter().any(|subnet| {
+                    subnet.trunc() == destination && addresses.any(|own| subnet.contains(own))
+                })
+            });
+            if has || will {
+                let place = ["networks", key, "shim"];
+                let message = format!(
+                    "{id}: the host reaches all of {destination} by `{}` itself, so no such route can lead through the shim",
+                    shim.parent
+                );
+                let finding = Finding::error("shim-route-taken", &place, message);
+                findings.push(finding.hint(
+                    "give the network an `ip_range` for its containers, or write `routes: auto`",
+                ));
+            }
+        }
+    }
 }
 
 /// The place in the file that asks for a host resource.
