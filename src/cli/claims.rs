@@ -1,4 +1,4 @@
-//! Whether somebody on the wire has an address that a plan is about to give to a container. Asked before anything is
+//! Whether somebody on the wire has an address that a plan is about to give to a container or a shim. Asked before anything is
 //! changed, once for each wire, all its addresses together.
 
 use futures_util::future::join_all;
@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::render::talk;
 use crate::plan::claim::{Claim, Wire, claims, is_own};
 use crate::plan::observed::Observed;
-use crate::plan::spec::ResourceId;
+use crate::plan::spec::{Kind, ResourceId};
 use crate::plan::step::Plan;
 use crate::world::WorldError;
 use crate::world::host::probe::Answers;
@@ -26,7 +26,7 @@ pub async fn ask(
     };
     if !host.may_administer {
         talk(
-            "warning: nobody was asked whether the fixed addresses of macvlan and ipvlan networks are free: that needs \
+            "warning: nobody was asked whether the fixed addresses of macvlan and ipvlan networks and of shims are free: that needs \
              CAP_NET_ADMIN",
         );
         return Ok(());
@@ -96,10 +96,14 @@ fn tell(
             if let Some(place) = place(&claim.id) {
                 talk(&format!("  --> {place}"));
             }
-            talk(
-                "hint: give the container an address that nobody has, outside of what a DHCP server hands out, or take \
-                 that machine off the wire",
-            );
+            let whom = match claim.id.kind {
+                Kind::Shim => "shim",
+                _ => "container",
+            };
+            talk(&format!(
+                "hint: give the {whom} an address that nobody has, outside of what a DHCP server hands out, or take \
+                 that machine off the wire"
+            ));
         }
     }
     taken

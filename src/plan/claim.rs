@@ -1,5 +1,5 @@
 //! The addresses that a plan is about to use on somebody's wire: the fixed ones of containers in macvlan and ipvlan
-//! networks. Neither the engine nor the kernel asks whether a neighbour has them already, so they are asked for before
+//! networks, and those of shims. Neither the engine nor the kernel asks whether a neighbour has them already, so they are asked for before
 //! anything is changed. Pure: which to ask for, where and how; the asking is the host's.
 
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::plan::step::{Plan, State, Step};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub address: IpAddr,
-    /// The step's resource: a container, or an endpoint of one.
+    /// The step's resource: a container, an endpoint of one, or a shim.
     pub id: ResourceId,
     /// The engine's name of the network.
     pub network: String,
@@ -46,7 +46,8 @@ pub enum Asker {
 pub fn claims(plan: &Plan, observed: &Observed) -> Vec<Claim> {
     let mut claims = Vec::new();
     for step in &plan.steps {
-        for (network, addresses) in uses(step, observed) {
+        let shim = shim_uses(step, plan, observed);
+        for (network, addresses) in uses(step, observed).into_iter().chain(shim) {
             let Some(wire) =
                 spec_of(&network, plan, observed).and_then(|spec| wire(spec, plan, observed))
             else {
@@ -97,6 +98,31 @@ fn uses(step: &Step, observed: &Observed) -> Vec<(String, Vec<IpAddr>)> {
         | Spec::Image(_)
         | Spec::Door(_) => Vec::new(),
     }
+}
+
+/// The networks of a shim that is made, with its addresses in each. What the host has itself is not asked for: an address
+/// of the parent would answer.
+fn shim_uses(step: &Step, plan: &Plan, observed: &Observed) -> Vec<(String, Vec<IpAddr>)> {
+    let (State::Absent, State::Present(spec)) = (&step.before, &step.after) else {
+        return Vec::new();
+    };
+    let Spec::Shim(shim) = spec.as_ref() else {
+        return Vec::new();
+    };
+    let links = observed.host.iter().flat_map(|host| &host.links);
+    let own: Vec<IpAddr> = links
+        .flat_map(|link| link.addresses.iter().map(ipnet::IpNet::addr))
+        .collect();
+    let of_network = |name: &String| {
+        let pools = &spec_of(name, plan, observed)?.pools;
+        let inside = |address: &&IpAddr| {
+            let mut subnets = pools.iter().filter_map(|pool| pool.subnet);
+            subnets.any(|subnet| subnet.contains(*address)) && !own.contains(address)
+        };
+        let addresses = shim.addresses.iter().filter(inside).copied().collect();
+        Some((name.clone(), addresses))
+    };
+    shim.networks.iter().filter_map(of_network).collect()
 }
 
 fn fixed(attachment: &AttachmentSpec) -> (String, Vec<IpAddr>) {
