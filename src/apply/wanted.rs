@@ -68,7 +68,9 @@ pub enum WantedError {
         "`{path}` was written by a newer version of this program (format {found}, not {VERSION})"
     )]
     Version { path: PathBuf, found: u32 },
-    #[error("`{path}` is not what this program writes")]
+    #[error(
+        "`{path}` is not what this program writes: remove it, then `stack up` writes it anew (or `stack down` takes the project away)"
+    )]
     Corrupt {
         path: PathBuf,
         source: serde_json::Error,

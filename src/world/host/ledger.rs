@@ -87,7 +87,7 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        Ok(living(read(&text)?))
+        Ok(living(read(&text, &folder.join(FILE))?))
     }
 
     /// Writes an entry down; when this returns it survives a crash of the machine as far as the disk does.
@@ -131,7 +131,7 @@ impl Ledger {
         file.read_to_string(&mut text)?;
         // A torn last line is cut off, or the next one would be torn with it.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut entries = read(&text)?;
+        let mut entries = read(&text, &path)?;
         entries.push(entry.clone());
         let lines = entries.len();
         let alive = living(entries);
@@ -170,7 +170,7 @@ fn line(entry: &Entry) -> io::Result<String> {
 
 /// The entries of a file: whole lines only. A whole line that is no entry is an error, and so is one of a version to
 /// come: whoever wrote it knows more than we do.
-fn read(text: &str) -> io::Result<Vec<Entry>> {
+fn read(text: &str, path: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let Some(line) = line.strip_suffix('\n') else {
@@ -179,11 +179,17 @@ fn read(text: &str) -> io::Result<Vec<Entry>> {
         let wrong = |what: String| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{FILE}, line {}: {what}", number + 1),
+                format!("{}, line {}: {what}", path.display(), number + 1),
             )
         };
-        let value: serde_json::Value =
-            serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        let spoiled = |error: serde_json::Error| {
+            wrong(format!(
+                "it is not what this program writes ({error}); take that line away (`sed -i {}d '{}'`), and what it told of is not put back",
+                number + 1,
+                path.display()
+            ))
+        };
+        let value: serde_json::Value = serde_json::from_str(line).map_err(spoiled)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version > u64::from(VERSION) => {
                 return Err(wrong(format!(
@@ -192,7 +198,7 @@ fn read(text: &str) -> io::Result<Vec<Entry>> {
             }
             Some(_) | None => {}
         }
-        entries.push(serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?);
+        entries.push(serde_json::from_value(value).map_err(spoiled)?);
     }
     Ok(entries)
 }
@@ -275,13 +281,20 @@ mod tests {
         let other = ResourceId::new(Kind::Promiscuity, "eth1");
         ledger.put(&lab, &other, note(true)).unwrap();
         assert_eq!(ledger.entries().unwrap().len(), 2);
+        std::fs::write(&path, format!("{whole}garbage\n")).unwrap();
+        let told = ledger.entries().unwrap_err().to_string();
+        let remedy = format!("`sed -i 2d '{}'`", path.display());
+        assert!(told.contains("line 2") && told.contains(&remedy), "{told}");
         std::fs::write(&path, "{\"version\":1}\n").unwrap();
         assert!(ledger.entries().is_err());
         std::fs::write(&path, whole.replace("\"version\":1", "\"version\":9")).unwrap();
         let told = ledger.entries().unwrap_err().to_string();
         assert_eq!(
             told,
-            "host.jsonl, line 1: it has version 9, which a newer stack wrote"
+            format!(
+                "{}, line 1: it has version 9, which a newer stack wrote",
+                path.display()
+            )
         );
     }
 }
