@@ -42,6 +42,9 @@ pub async fn observe(
             Owner::Project(_) | Owner::Unnamed | Owner::Altered | Owner::Foreign => continue,
         };
         if let Some((spec, mut damage)) = read_back(link, &id, &hash, &routes, &entries) {
+            if id.kind == Kind::Shim {
+                damage.extend(shim::read::narrow(link, &links));
+            }
             if id.kind == Kind::Shim && damage.is_empty() {
                 damage.extend(unsettled(&host.shim_settings(&link.name).await?));
             }

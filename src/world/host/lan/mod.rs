@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkAttribute;
 
 use crate::model::address::{Mac, same_family};
 use crate::model::hash;
@@ -82,9 +83,17 @@ pub async fn make(
         host.set_alias(link.index, &claim.mark("").to_alias())
             .await?;
         // The mark of an unfinished lan has no hash; it is still the same link.
-        if spec.lan.mtu.is_some_and(|mtu| mtu != link.mtu) {
-            host.delete_link(link).await?;
-            parent = None;
+        match spec.lan.mtu {
+            Some(mtu) if mtu != link.mtu => {
+                host.delete_link(link).await?;
+                parent = None;
+            }
+            None if link.mtu != read::USUAL_MTU => {
+                let message = message::set(link.index, LinkAttribute::Mtu(read::USUAL_MTU));
+                host.set_link(message, || format!("cannot set the MTU of `{}`", link.name))
+                    .await?;
+            }
+            Some(_) | None => {}
         }
     }
     let switch = wire.place("switch").await?;

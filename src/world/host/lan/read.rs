@@ -27,7 +27,7 @@ use crate::world::host::{Host, table};
 use crate::world::netns::Namespace;
 
 /// The kernel's own MTU of a veth link.
-const USUAL_MTU: u32 = 1500;
+pub const USUAL_MTU: u32 = 1500;
 
 /// The link of a lan that carries this part's mark.
 pub fn part<'l>(

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkAttribute;
 
 use crate::model::address::{Mac, host_prefix};
 use crate::model::hash;
@@ -47,12 +48,14 @@ pub async fn make(
     let spec = &complete(wanted, project);
     let links = host.links().await?;
     let parent = parent(spec, &links)?;
+    wide_enough(spec, parent)?;
     let mut found = claim.find(&links)?;
     if let Some(link) = found {
         let routes = host.route_facts(&links).await?;
         let kept = host.kept_routes(&spec.name)?;
         let now = read_back(link, &spec.name, &routes, &kept);
         if link.up
+            && link.mtu >= parent.mtu
             && link.name == spec.name.as_str()
             && alias(&claim, &hash, spec) == link.alias.clone().unwrap_or_default()
             && now.as_ref().map(form) == Some(form(spec))
@@ -69,6 +72,7 @@ pub async fn make(
         Some(link) => {
             host.set_alias(link.index, &claim.mark("").to_alias())
                 .await?;
+            wide_as_parent(host, link, parent).await?;
             (link.index, link.name.clone())
         }
         None => {
@@ -165,6 +169,36 @@ fn conflict(sibling: &LinkFact, kind: ShimKind) -> bool {
                 || (sibling.kind.starts_with("ipv") && sibling.mode != Some(mode_word(kind)))
         }
     }
+}
+
+/// The kernel narrows the links on a parent with it, and never widens them again. One below 1280 bytes has lost its
+/// IPv6, which comes back with the width (`addrconf_notify` in net/ipv6/addrconf.c).
+async fn wide_as_parent(host: &Host, link: &LinkFact, parent: &LinkFact) -> Result<(), WorldError> {
+    if link.mtu == parent.mtu {
+        return Ok(());
+    }
+    let message = message::set(link.index, LinkAttribute::Mtu(parent.mtu));
+    host.set_link(message, || format!("cannot set the MTU of `{}`", link.name))
+        .await
+}
+
+/// The least width of a link that carries IPv6 (RFC 8200, section 5).
+const IPV6_MTU: u32 = 1280;
+
+/// That the parent is wide enough for the shim's addresses.
+fn wide_enough(spec: &ShimSpec, parent: &LinkFact) -> Result<(), WorldError> {
+    if parent.mtu >= IPV6_MTU || spec.addresses.iter().all(IpAddr::is_ipv4) {
+        return Ok(());
+    }
+    let act = format!("cannot make the shim `{}` on `{}`", spec.name, spec.parent);
+    let why = format!(
+        "the MTU of `{}` is {}, and IPv6 needs {IPV6_MTU}",
+        spec.parent, parent.mtu
+    );
+    Err(WorldError::new(ErrorKind::Refused, act, why).hint(format!(
+        "widen it (`ip link set dev {} mtu 1500`), or take the IPv6 subnet out of the network",
+        spec.parent
+    )))
 }
 
 /// What is wrong where the kernel refuses the link.

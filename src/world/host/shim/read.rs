@@ -123,6 +123,13 @@ pub fn read_back(
     })
 }
 
+/// The kernel narrows a shim with its parent, and does not widen it again.
+pub fn narrow(link: &LinkFact, links: &[LinkFact]) -> Option<String> {
+    let lower = link.lower.as_ref()?;
+    let parent = links.iter().find(|other| other.name == *lower)?;
+    (link.mtu < parent.mtu).then(|| format!("its MTU is {}, its parent's {}", link.mtu, parent.mtu))
+}
+
 /// What is wrong with a shim of ours: `spec` is what was read back, `hash` its mark's.
 pub fn damage(link: &LinkFact, spec: &ShimSpec, hash: &str) -> Vec<String> {
     let mut damage = Vec::new();
