@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::time::Instant;
 
+use crate::model::mark::ROUTE_PROTOCOL;
 use crate::model::name::{LinkName, ProjectName};
 use crate::plan::observed::Observed;
 use crate::plan::spec::{Kind, ResourceId, Spec};
@@ -66,6 +68,8 @@ struct Interest {
     networks: BTreeSet<String>,
     /// Whether shims are among it, for which settings count.
     shims: bool,
+    /// Where routes of ours led, at the last look and before.
+    destinations: BTreeSet<IpNet>,
     /// Whether something goes with containers.
     follows: bool,
     /// Whether lans are among it, and one with a way out.
@@ -129,9 +133,11 @@ impl Interest {
                     link,
                     ours,
                     default,
+                    destination,
                 } => {
                     let on_ours = link.is_some_and(|link| self.indices.contains(&link));
-                    *ours && on_ours || *default && self.way_out
+                    let instead = destination.is_some_and(|to| self.destinations.contains(&to));
+                    *ours && on_ours || *default && self.way_out || !*ours && instead
                 }
                 Change::Translation { .. } => self.way_out,
                 Change::Setting { link } if link == EVERY_LINK => self.shims,
@@ -266,6 +272,14 @@ impl Care {
         let links = observed.host.iter().flat_map(|host| &host.links);
         let ours = links.filter(|link| charge.interest.links.contains(&link.name));
         charge.interest.indices = ours.map(|link| link.index).collect();
+        let routes = observed.host.iter().flat_map(|host| &host.routes);
+        let led = routes.filter(|route| {
+            let link = route.link.as_ref();
+            route.protocol == ROUTE_PROTOCOL
+                && link.is_some_and(|link| charge.interest.links.contains(link))
+        });
+        let led: Vec<IpNet> = led.map(|route| route.destination).collect();
+        charge.interest.destinations.extend(led);
         let back = |name: &String| {
             let host = observed.host.as_ref();
             host.is_some_and(|host| host.link(name).is_some())

@@ -61,6 +61,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Follows, or acts once.
 pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
     if arguments.install {
+        on_this_machine(&endpoint(&context.surroundings())?)?;
         return unit::install(context, &arguments.root);
     }
     if arguments.uninstall {
@@ -78,29 +79,32 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
             false => Part::Whole,
         },
     };
-    for folder in [&desk.state, desk.records.folder()] {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::said(format!("cannot make {}: {error}", folder.display())))?;
-    }
+    let folders = || -> Result<(), Failure> {
+        for folder in [&desk.state, desk.records.folder()] {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|error| {
+                Failure::said(format!("cannot make {}: {error}", folder.display()))
+            })?;
+        }
+        Ok(())
+    };
     let voice = Voice { context };
     if arguments.once || desk.dry {
         let right = if arguments.ground {
             let ground = Ground::open(desk.state.clone()).await?;
             may_change(ground.host()).await?;
+            folders()?;
             follow::once(&ground, &desk, &voice).await?
         } else {
             let live = context.live().await?;
             may_act(&live).await?;
+            folders()?;
             follow::once(&live, &desk, &voice).await?
         };
         return Ok(if right { Exit::Done } else { Exit::Partial });
     }
-    let Endpoint::Unix(socket) = place else {
-        return Err(Failure::with_hint(
-            format!("the engine at {} is on another machine", desk.engine),
-            "run the agent there",
-        ));
-    };
+    let socket = on_this_machine(&place)?;
+    folders()?;
     stay(context, &desk, &voice, &socket).await
 }
 
@@ -230,6 +234,17 @@ async fn engineless(context: &Context, desk: &Desk, socket: &Path) -> Option<Hos
     let ground = Ground::open(desk.state.clone()).await.ok()?;
     may_change(ground.host()).await.ok()?;
     Some(ground.host().clone())
+}
+
+/// The socket of an engine that the agent can be beside.
+fn on_this_machine(place: &Endpoint) -> Result<PathBuf, Failure> {
+    match place {
+        Endpoint::Unix(socket) => Ok(socket.clone()),
+        Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => Err(Failure::with_hint(
+            format!("the engine at {} is on another machine", place.url()),
+            "run the agent there",
+        )),
+    }
 }
 
 /// Whether somebody listens at the socket.

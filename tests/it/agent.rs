@@ -17,7 +17,7 @@ use stack::model::name::ProjectName;
 use stack::model::network::MacvlanMode;
 use stack::plan::observed::{
     ContainerState, FoundContainer, FoundEndpoint, FoundNetwork, HostFacts, LinkFact, Observed,
-    Scope,
+    RouteFact, Scope,
 };
 use stack::plan::spec::{
     Kind, LanSpec, LinkSpec, NetworkSpec, PromiscuitySpec, ResourceId, RouteSpec, ShimKind,
@@ -439,6 +439,7 @@ fn a_burst_of_news_is_one_look_and_a_storm_is_one_a_second() {
         link: Some(9),
         ours: true,
         default: false,
+        destination: None,
     });
     let at = |millis: u64| began + Duration::from_millis(millis);
     for millis in 0..20 {
@@ -461,6 +462,38 @@ fn a_burst_of_news_is_one_look_and_a_storm_is_one_a_second() {
 }
 
 #[test]
+fn a_route_put_in_the_place_of_ours_is_looked_at() {
+    let now = Instant::now();
+    let mut care = care(now);
+    let to = "192.168.1.128/25".parse().unwrap();
+    let mut observed = bare();
+    let host = observed.host.as_mut().unwrap();
+    host.links.push(link(9, "shim-lan"));
+    host.routes.push(RouteFact {
+        destination: to,
+        link: Some("shim-lan".to_owned()),
+        gateway: None,
+        source: None,
+        protocol: mark::ROUTE_PROTOCOL,
+        table: 254,
+        metric: 0,
+    });
+    care.looked(&lab(), &observed);
+    let route = |destination| {
+        News::Host(Change::Route {
+            link: Some(2),
+            ours: false,
+            default: false,
+            destination: Some(destination),
+        })
+    };
+    care.hear(&route("10.0.0.0/8".parse().unwrap()), now);
+    assert_eq!(care.wake(), None);
+    care.hear(&route(to), now);
+    assert_eq!(care.wake(), Some(now + QUIET));
+}
+
+#[test]
 fn what_concerns_nobody_wakes_nobody() {
     let now = Instant::now();
     let mut care = care(now);
@@ -469,6 +502,7 @@ fn what_concerns_nobody_wakes_nobody() {
             link: Some(link),
             ours,
             default: true,
+            destination: None,
         })
     };
     let name = || "veth123".to_owned();

@@ -70,6 +70,7 @@ async fn changes_are_told_as_they_happen() {
             link: Some(index),
             ours: false,
             default: false,
+            destination: Some("10.50.1.0/24".parse().unwrap()),
         },
         Change::Link {
             index,

@@ -5,11 +5,13 @@ mod settings;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 
 use futures_util::stream::{BoxStream, StreamExt};
+use ipnet::IpNet;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use rtnetlink::MulticastGroup;
@@ -43,6 +45,8 @@ pub enum Change {
         ours: bool,
         /// Whether it is the way to everywhere else.
         default: bool,
+        /// To where it leads: a replaced route is told as a new one only, and not as one of ours that went.
+        destination: Option<IpNet>,
     },
     /// A table of nftables that has a name of ours, or something in it, is gone.
     Translation { table: String },
@@ -188,10 +192,21 @@ fn change(message: &RouteNetlinkMessage) -> Option<Change> {
                 link: oif(route),
                 ours: u8::from(route.header.protocol) == ROUTE_PROTOCOL,
                 default: route.header.destination_prefix_length == 0,
+                destination: destination(route),
             })
         }
         _ => None,
     }
+}
+
+fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let mut attributes = route.attributes.iter();
+    let address = attributes.find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })?;
+    IpNet::new(address, route.header.destination_prefix_length).ok()
 }
 
 fn oif(route: &RouteMessage) -> Option<u32> {
