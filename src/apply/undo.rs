@@ -97,7 +97,7 @@ impl<W: World> Run<'_, W> {
         let mut acts = FuturesUnordered::new();
         loop {
             for (place, lane) in Lane::ALL.into_iter().enumerate() {
-                while running[place] < lane.slots(self.options.parallel) {
+                while lane.has_slot(&running, self.options.parallel) {
                     let Some(index) = queue.ready(place).map(StepIndex) else {
                         break;
                     };

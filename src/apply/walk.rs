@@ -37,6 +37,12 @@ impl Lane {
             Lane::Stop => parallel.max(1) * 4,
         }
     }
+
+    /// Whether a step may begin beside those that run, by lane. One at a time is one of all lanes together.
+    pub(super) fn has_slot(self, running: &[usize; Lane::ALL.len()], parallel: usize) -> bool {
+        running[self as usize] < self.slots(parallel)
+            && (parallel > 1 || running.iter().all(|steps| *steps == 0))
+    }
 }
 
 /// Whether its processes have no time to end by themselves (`--timeout 0`).
@@ -107,14 +113,16 @@ impl Walk {
         settled: bool,
     ) -> Option<StepIndex> {
         let farewells = self.main == 0 && settled;
-        if farewells {
-            if let Some(index) = self.held.pop() {
-                self.running[Lane::of(&plan.steps[index.0]) as usize] += 1;
+        if farewells && let Some(index) = self.held.last().copied() {
+            let lane = Lane::of(&plan.steps[index.0]);
+            if lane.has_slot(&self.running, options.parallel) {
+                self.held.pop();
+                self.running[lane as usize] += 1;
                 return Some(index);
             }
         }
         for (place, lane) in Lane::ALL.into_iter().enumerate() {
-            while self.running[place] < lane.slots(options.parallel) {
+            while lane.has_slot(&self.running, options.parallel) {
                 let Some(index) = queue.ready(place).map(StepIndex) else {
                     break;
                 };

@@ -10,7 +10,7 @@ use stack::apply::{OnFailure, Options, run};
 use stack::model::name::ProjectName;
 use stack::plan::observed::{Observed, Scope};
 use stack::plan::spec::ResourceId;
-use stack::plan::step::{Milestone, Step, StepIndex, Undo};
+use stack::plan::step::{Milestone, State, Step, StepIndex, Undo};
 use stack::world::memory::Fortune;
 use stack::world::memory::faults::{Faults, How, When};
 use stack::world::{Progress, World, WorldError};
@@ -158,6 +158,44 @@ async fn no_more_steps_run_at_once_than_wanted_and_no_fewer() {
     let report = run(&plan, &world, None, &Silence, &options, stream::pending()).await;
     assert_eq!(report.done.len(), 24);
     assert_eq!(world.most.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn one_at_a_time_is_one_of_all_kinds() {
+    let world = Crowd {
+        inside: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+    };
+    let stops = |name: &str| {
+        let made = container(name);
+        Step {
+            before: made.after.clone(),
+            after: State::Absent,
+            ..made
+        }
+    };
+    let goodbye = |name: &str| Step {
+        farewell: true,
+        undo: Undo::Never,
+        ..stops(name)
+    };
+    let steps = vec![
+        volume("a"),
+        volume("b"),
+        container("c"),
+        stops("d"),
+        stops("e"),
+        goodbye("f"),
+        goodbye("g"),
+    ];
+    let options = Options {
+        parallel: 1,
+        ..Options::default()
+    };
+    let plan = plan(steps, &[]);
+    let report = run(&plan, &world, None, &Silence, &options, stream::pending()).await;
+    assert_eq!(report.done.len(), 7);
+    assert_eq!(world.most.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
