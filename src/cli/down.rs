@@ -53,6 +53,7 @@ pub enum Rmi {
 
 /// Takes everything away.
 pub async fn run(context: &Context, arguments: DownArgs) -> Outcome {
+    timings::may_tell(context, arguments.timings.as_ref())?;
     let target = context.target()?;
     context.clock.lap(Phase::Read);
     let outcome = take_down(context, &target, &arguments).await;

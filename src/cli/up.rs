@@ -67,6 +67,7 @@ const ATTACHED: [&str; 6] = [
 /// Makes everything and, unless it is to stay in the background, follows the logs.
 pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
     refuse_contradictions(context, &arguments)?;
+    timings::may_tell(context, arguments.timings.as_ref())?;
     let goal = if arguments.no_start {
         Goal::Created
     } else {

@@ -54,6 +54,26 @@ impl FromStr for Timings {
     }
 }
 
+/// That the times can be written where they are wanted, before anything is done.
+pub fn may_tell(context: &Context, wanted: Option<&Timings>) -> Result<(), Failure> {
+    let Some(file) = wanted.and_then(|wanted| wanted.file.as_ref()) else {
+        return Ok(());
+    };
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(context.here.join(file));
+    opened.map(drop).map_err(|error| {
+        Failure::with_hint(
+            format!(
+                "cannot write {}: {error}; nothing was changed",
+                file.display()
+            ),
+            "name a file in a folder that is there, or none",
+        )
+    })
+}
+
 /// Tells where the time of the command went until now, if that is wanted.
 pub fn tell(
     context: &Context,
