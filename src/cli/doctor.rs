@@ -18,7 +18,7 @@ use crate::file::request::{Resources, Text};
 use crate::model::name::LinkName;
 use crate::model::stack::Stack;
 use crate::plan::machine::{Offer, Remedy};
-use crate::plan::observed::{HostFacts, Scope};
+use crate::plan::observed::{EngineFacts, HostFacts, Scope};
 use crate::world::World;
 use crate::world::host::Host;
 use crate::world::host::mend::{Mender, PutBack};
@@ -86,6 +86,14 @@ pub async fn run(context: &Context, arguments: DoctorArgs) -> Outcome {
     }
     let mut look = gather(context, live, stack.as_ref()).await?;
     if let Some(asked) = &arguments.dhcp {
+        if let (Some(named), Some(host)) = (asked, &look.facts.host)
+            && host.link(named.as_str()).is_none()
+        {
+            return Err(Failure::with_hint(
+                format!("there is no link `{named}` to ask for DHCP servers on"),
+                "`ip link` shows those that there are",
+            ));
+        }
         let links = asked_links(asked.as_ref(), stack.as_ref(), look.facts.host.as_ref());
         look.facts.machine.offers = offers(look.host.as_ref(), &links).await;
     }
@@ -147,10 +155,30 @@ async fn gather(
     }
     let shims = stack.map(|stack| shims(&facts, stack)).unwrap_or_default();
     facts.machine = host.machine(&targets(&shims)).await?;
+    facts.unseen = unseen(&facts);
     Ok(Look {
         facts,
         host: Some(host),
     })
+}
+
+/// What a process without the rights of an administrator was not told.
+fn unseen(facts: &Facts) -> Vec<String> {
+    let elsewhere = |engine: &EngineFacts| engine.elsewhere.is_some();
+    let mut unseen = Vec::new();
+    match &facts.host {
+        Some(host) if host.may_administer => return unseen,
+        None if facts.engine.as_ref().is_some_and(elsewhere) => return unseen,
+        None => unseen.push("the host's links and routes".to_owned()),
+        Some(_) => {}
+    }
+    if facts.machine.kinds.is_empty() {
+        unseen.push("which kinds of links the kernel makes".to_owned());
+    }
+    if facts.machine.filters.is_none() {
+        unseen.push("the packet filter".to_owned());
+    }
+    unseen
 }
 
 /// The links whose wires are asked for DHCP servers.

@@ -12,4 +12,6 @@ pub struct Facts {
     pub networks: Vec<FoundNetwork>,
     pub host: Option<HostFacts>,
     pub machine: Machine,
+    /// What this process was not allowed to look at.
+    pub unseen: Vec<String>,
 }

@@ -41,6 +41,20 @@ fn codes(facts: &Facts) -> Vec<String> {
 }
 
 #[test]
+fn what_nobody_could_look_at_is_told() {
+    let facts = Facts {
+        engine: Some(engine()),
+        unseen: vec!["the packet filter".to_owned()],
+        ..Facts::default()
+    };
+    let told = codes(&facts);
+    assert!(
+        told.iter().any(|told| told.contains("not-looked-at")),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn no_engine_is_the_first_thing_told() {
     let facts = Facts {
         engine_error: Some("connection refused".into()),

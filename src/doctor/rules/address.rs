@@ -212,7 +212,17 @@ fn stolen(network: &Network, host: &HostFacts, findings: &mut Vec<Finding>) {
                 && range.contains(&route.destination)
                 && route.link.as_deref() != Some(parent.link().as_str())
         };
-        if let Some(route) = host.routes.iter().find(steals) {
+        // Of two routes to one prefix the kernel takes the one of the lower metric.
+        let beaten = |route: &RouteFact| {
+            host.routes.iter().any(|ours| {
+                ours.protocol == crate::model::mark::ROUTE_PROTOCOL
+                    && (ours.destination == route.destination && ours.metric < route.metric
+                        || ours.destination.prefix_len() > route.destination.prefix_len()
+                            && route.destination.contains(&ours.destination))
+            })
+        };
+        let mut found = host.routes.iter().filter(steals);
+        if let Some(route) = found.find(|route| !beaten(route)) {
             let link = route.link.as_deref().unwrap_or("?");
             findings.push(
                 Finding::new(
@@ -220,7 +230,7 @@ fn stolen(network: &Network, host: &HostFacts, findings: &mut Vec<Finding>) {
                     Severity::Error,
                     format!("network {}", network.key),
                     format!(
-                        "the route to {} by `{link}` is more specific than the shim's to {range}",
+                        "the route to {} by `{link}` leads out of {range}, where the containers' addresses are",
                         route.destination
                     ),
                     "the host sends what is for those containers there",

@@ -62,7 +62,8 @@ fn strict(link: &LinkFact, machine: &Machine, findings: &mut Vec<Finding>) {
             "packets that come in by the shim are checked strictly (rp_filter is 1)",
             "what comes from a container that has no route yet is dropped",
         )
-        .mend(format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", link.name))
+        // With slashes, as a link's name may have dots.
+        .mend(format!("sysctl -w net/ipv4/conf/{}/rp_filter=2", link.name))
         .remedy(Remedy::Setting {
             path: format!("ipv4/conf/{}/rp_filter", link.name),
             value: "2".to_owned(),
@@ -94,9 +95,10 @@ fn wide(link: &LinkFact, host: &HostFacts, findings: &mut Vec<Finding>) {
                     "the host has two ways into one subnet: its own traffic may leave by the wrong one, and neighbours learn two link-layer addresses",
                 )
                 .mend(format!(
-                    "ip address replace {}/{} dev {} noprefixroute; or `shim:` in the stack file",
+                    "ip address add {}/{} dev {} noprefixroute && ip address del {address} dev {}; or `shim:` in the stack file",
                     address.addr(),
                     address.max_prefix_len(),
+                    link.name,
                     link.name
                 )),
             );

@@ -8,6 +8,7 @@ use crate::plan::machine::{Remedy, Support, Verdict};
 
 /// Asks what there is to ask about the kernel.
 pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {
+    unseen(facts, findings);
     for (kind, support) in &facts.machine.kinds {
         let Support::No(said) = support else { continue };
         if kind == "nf_tables" {
@@ -62,6 +63,23 @@ pub fn examine(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>
             .mend("set `host_address: reachable` on the shim: each container gets a route"),
         );
     }
+}
+
+/// Silence about what nobody could look at would be taken for health.
+fn unseen(facts: &Facts, findings: &mut Vec<Finding>) {
+    if facts.unseen.is_empty() {
+        return;
+    }
+    findings.push(
+        Finding::new(
+            "not-looked-at",
+            Severity::Warning,
+            "host",
+            format!("this process may not look at: {}", facts.unseen.join(", ")),
+            "what bites there is not told",
+        )
+        .mend("run the same command with sudo"),
+    );
 }
 
 fn forwarding(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {

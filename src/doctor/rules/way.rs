@@ -97,12 +97,32 @@ fn taken(machine: &Machine, host: &HostFacts, shim: &ShimSpec, findings: &mut Ve
                     "that rule is asked before the main table, where the shim's routes are: the host does not reach the containers",
                 )
                 .mend(format!(
-                    "ip rule add to {} lookup main priority {}",
+                    "ip {}rule add to {} lookup main priority {}",
+                    if to.is_ipv6() { "-6 " } else { "" },
                     route.destination,
                     before.saturating_sub(1)
                 )),
             );
         } else if there && way.link.as_deref() != Some(shim.name.as_str()) {
+            let stands = host.routes.iter().any(|fact| {
+                fact.destination == route.destination.trunc()
+                    && fact.link.as_deref() == Some(shim.name.as_str())
+            });
+            if !stands {
+                findings.push(
+                    Finding::new(
+                        "shim-route-missing",
+                        Severity::Error,
+                        format!("shim {}", shim.name),
+                        format!("it has no route to {}", route.destination),
+                        format!(
+                            "packets to {to} leave by `{link}`, where those containers are not"
+                        ),
+                    )
+                    .mend("stack shim repair"),
+                );
+                continue;
+            }
             findings.push(
                 Finding::new(
                     "route-steals-range",

@@ -10,6 +10,7 @@ use std::path::Path;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan};
+use nix::errno::Errno;
 
 use crate::model::address::VlanId;
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
@@ -145,9 +146,11 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
         .map_err(io::Error::other)??;
     let socket = Socket::open(&namespace, Fuse::default()).await?;
     let mut kinds = BTreeMap::new();
+    // A refusal for want of rights says nothing about the kernel.
     let made = |result: Result<(), NetlinkError>| match result {
-        Ok(()) => Support::Yes,
-        Err(error) => Support::No(error.errno.desc().to_owned()),
+        Ok(()) => Some(Support::Yes),
+        Err(error) if matches!(error.errno, Errno::EPERM | Errno::EACCES) => None,
+        Err(error) => Some(Support::No(error.errno.desc().to_owned())),
     };
     for (word, kind) in [
         ("bridge", InfoKind::Bridge),
@@ -156,7 +159,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
     ] {
         let message = message::make(&format!("try-{word}"), kind, None);
         let result = make(&socket, message).await;
-        kinds.insert(word.to_owned(), made(result));
+        kinds.extend(made(result).map(|support| (word.to_owned(), support)));
     }
     // Something to sit on: the pair that was just made.
     let links = table::links(&socket).unwrap_or_default();
@@ -180,7 +183,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
             message::make_child(&format!("try-{word}"), base, kind, None),
         )
         .await;
-        kinds.insert(word.to_owned(), made(result));
+        kinds.extend(made(result).map(|support| (word.to_owned(), support)));
         // A parent takes only one kind, so it is let go before the next is tried.
         let links = table::links(&socket).unwrap_or_default();
         if let Some(child) = links.iter().find(|link| link.name == format!("try-{word}")) {
@@ -193,21 +196,20 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
     }
     if let Ok(id) = VlanId::try_from(7) {
         let result = make(&socket, message::make_vlan("try-vlan", base, id)).await;
-        kinds.insert("vlan".to_owned(), made(result));
+        kinds.extend(made(result).map(|support| ("vlan".to_owned(), support)));
     }
     let identity = InfoData::Vxlan(vec![InfoVxlan::Id(7)]);
     let message = message::make("try-vxlan", InfoKind::Vxlan, Some(identity));
-    kinds.insert("vxlan".to_owned(), made(make(&socket, message).await));
+    let result = make(&socket, message).await;
+    kinds.extend(made(result).map(|support| ("vxlan".to_owned(), support)));
     let nothing = Masquerade {
         source: None,
         except: None,
     };
     let batch = nftables::masquerade("try", nothing);
     let result = namespace.enter(move || Ok(nftables::send(&batch))).await?;
-    kinds.insert(
-        "nf_tables".to_owned(),
-        made(result.map_err(NetlinkError::from)),
-    );
+    let result = made(result.map_err(NetlinkError::from));
+    kinds.extend(result.map(|support| ("nf_tables".to_owned(), support)));
     Ok(kinds)
 }
 
