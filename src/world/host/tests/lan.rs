@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkAttribute;
+
 use crate::model::lan::{Lan, LanHost, Switch, SwitchPromiscuous};
 use crate::model::network::MacvlanMode;
 use crate::plan::spec::{Kind, LanSpec, ResourceId, ShimKind, Spec};
@@ -270,4 +273,23 @@ async fn an_access_port_keeps_a_machine_in_its_vlan() {
     assert_eq!(found.vlans, spec.vlans);
     assert_eq!(found.lan.hosts, spec.lan.hosts);
     bed.remove_observed().await;
+}
+
+#[tokio::test]
+async fn a_parent_that_somebody_narrowed_is_as_wide_as_it_was_made() {
+    let Some(bed) = Bed::new().await else { return };
+    let wanted = Spec::Lan(spec(&bed));
+    bed.make(&wanted).await.unwrap();
+    let station = bed.station();
+    let index = station.index("lab0").await;
+    let narrow = message::set(index, LinkAttribute::Mtu(1400));
+    let narrow = RouteNetlinkMessage::SetLink(narrow);
+    station.socket.act(narrow, 0).await.unwrap();
+    assert!(!bed.observe().await[&wanted.id()].damage.is_empty());
+    bed.make(&wanted).await.unwrap();
+    let found = &bed.observe().await[&wanted.id()];
+    assert_eq!(found.damage, Vec::<String>::new());
+    // It is the same link: what sits on it stays.
+    assert_eq!(station.index("lab0").await, index);
+    bed.remove(&wanted).await.unwrap();
 }

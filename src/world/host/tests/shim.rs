@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkAttribute;
 use nix::errno::Errno;
 
 use crate::model::network::{IpvlanFlag, IpvlanMode, MacvlanMode};
@@ -347,4 +349,38 @@ async fn an_ipvlan_shim_never_turns_the_mode_of_its_siblings() {
             assert_eq!(bed.observe().await[&id].spec, wanted);
         }
     }
+}
+
+/// Gives a link another width.
+async fn widen(station: &Station, link: &str, mtu: u32) {
+    let index = station.index(link).await;
+    let message = message::set(index, LinkAttribute::Mtu(mtu));
+    let message = RouteNetlinkMessage::SetLink(message);
+    station.socket.act(message, 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shim_is_as_wide_as_its_parent_again() {
+    let Some(bed) = Bed::new().await else { return };
+    let wanted = Spec::Shim(spec(BRIDGE));
+    let station = bed.station();
+    bed.make(&wanted).await.unwrap();
+    // Below 1280 bytes the kernel takes IPv6 from both, and the shim cannot be as wanted.
+    for mtu in [1400, 1200] {
+        widen(&station, "p0", mtu).await;
+        if mtu < 1280 {
+            let error = bed.make(&wanted).await.unwrap_err();
+            assert!(error.to_string().contains("IPv6 needs 1280"), "{error}");
+        }
+        widen(&station, "p0", 1500).await;
+        let damage = bed.observe().await[&wanted.id()].damage.clone();
+        assert!(
+            damage.contains(&format!("its MTU is {mtu}, its parent's 1500")),
+            "{damage:?}"
+        );
+        bed.make(&wanted).await.unwrap();
+        let found = &bed.observe().await[&wanted.id()];
+        assert_eq!(found.damage, Vec::<String>::new());
+    }
+    bed.remove(&wanted).await.unwrap();
 }
