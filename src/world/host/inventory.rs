@@ -73,9 +73,9 @@ impl Host {
             .enter(|| Ok(nftables::tables()))
             .await
             .map_err(|error| broken("cannot list firewall tables", &error))?;
-        let mut tables = tables.unwrap_or_default();
-        tables.retain(|name| name.starts_with(TABLE_PREFIX));
-        Ok(tables)
+        let ours = tables.unwrap_or_default().into_iter();
+        let ours = ours.filter(|table| table.ours && table.name.starts_with(TABLE_PREFIX));
+        Ok(ours.map(|table| table.name).collect())
     }
 
     /// Takes away one thing that is still marked; one that is gone is taken away.

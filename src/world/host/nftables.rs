@@ -36,6 +36,19 @@ const IPV4: u8 = 2;
 const NESTED: u16 = 0x8000;
 const REGISTER: u32 = 1;
 
+/// The mark of a table of ours: user data (`NFTA_TABLE_USERDATA`) in the form in which `nft` keeps a comment (type 0,
+/// length, text). Kernels before 5.9 do not keep it.
+const TABLE_USER_DATA: u16 = 6;
+const MARK: &[u8] = b"\0\x0emade by stack\0";
+
+/// A table of the kernel's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub name: String,
+    /// Whether it carries our mark.
+    pub ours: bool,
+}
+
 /// What is translated on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Masquerade {
@@ -48,9 +61,10 @@ pub struct Masquerade {
 /// The batch that makes a table with one chain and one rule, in place of whatever the table was.
 pub fn masquerade(table: &str, what: Masquerade) -> Vec<u8> {
     let mut batch = Batch::begin();
-    batch.add(NEW_TABLE, CREATE, &[text(1, table)]);
+    let marked = [text(1, table), attribute(TABLE_USER_DATA, MARK)];
+    batch.add(NEW_TABLE, CREATE, &marked);
     batch.add(DELETE_TABLE, 0, &[text(1, table)]);
-    batch.add(NEW_TABLE, CREATE, &[text(1, table)]);
+    batch.add(NEW_TABLE, CREATE, &marked);
     // After routing, with the priority of source translation (NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC).
     let hook = nested(4, &[number(1, 4), number(2, 100)]);
     let chain = [text(1, table), text(3, "postrouting"), hook, text(7, "nat")];
@@ -195,8 +209,8 @@ pub fn send(batch: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// The names of the IPv4 tables in the calling thread's namespace.
-pub fn tables() -> Result<Vec<String>, Errno> {
+/// The IPv4 tables in the calling thread's namespace.
+pub fn tables() -> Result<Vec<Table>, Errno> {
     let number = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
     let mut socket = netlink_sys::Socket::new(NETLINK_NETFILTER).map_err(number)?;
     socket.bind_auto().map_err(number)?;
@@ -227,7 +241,7 @@ pub fn tables() -> Result<Vec<String>, Errno> {
                     let code = i32::from_ne_bytes([code[0], code[1], code[2], code[3]]);
                     return Err(Errno::from_raw(-code));
                 }
-                NEW_TABLE => names.extend(rest.get(20..length).and_then(table_name)),
+                NEW_TABLE => names.extend(rest.get(20..length).and_then(told_table)),
                 _ => {}
             }
             if length < 16 {
@@ -238,23 +252,28 @@ pub fn tables() -> Result<Vec<String>, Errno> {
     }
 }
 
-/// The name among the attributes of a table.
-fn table_name(mut attributes: &[u8]) -> Option<String> {
+/// The table that these attributes tell of.
+fn told_table(mut attributes: &[u8]) -> Option<Table> {
+    let (mut name, mut ours) = (None, false);
     while let Some(header) = attributes.get(..4) {
         let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
         if length < 4 {
             return None;
         }
-        if u16::from_ne_bytes([header[2], header[3]]) == 1 {
-            let text = attributes.get(4..length)?;
-            let text = text.strip_suffix(&[0]).unwrap_or(text);
-            return String::from_utf8(text.to_vec()).ok();
+        let value = attributes.get(4..length)?;
+        match u16::from_ne_bytes([header[2], header[3]]) {
+            1 => {
+                let text = value.strip_suffix(&[0]).unwrap_or(value);
+                name = Some(String::from_utf8(text.to_vec()).ok()?);
+            }
+            TABLE_USER_DATA => ours = value == MARK,
+            _ => {}
         }
         attributes = attributes
             .get(length.next_multiple_of(4)..)
             .unwrap_or_default();
     }
-    None
+    Some(Table { name: name?, ours })
 }
 
 struct Batch {
@@ -338,7 +357,7 @@ fn compare(how: u32, value: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Masquerade, masquerade, messages, removals};
+    use super::{MARK, Masquerade, masquerade, messages, removals, told_table};
 
     #[test]
     fn a_removal_names_its_table() {
@@ -348,6 +367,13 @@ mod tests {
         };
         let batch = masquerade("stack-lab-office", what);
         assert_eq!(messages(&batch).count(), 7);
+        let made = messages(&batch).nth(3).unwrap();
+        let table = told_table(&made.body[4..]).unwrap();
+        assert_eq!(
+            (table.name.as_str(), table.ours),
+            ("stack-lab-office", true)
+        );
+        assert_eq!(usize::from(MARK[1]), MARK.len() - 2);
         assert_eq!(removals(&batch), ["stack-lab-office"]);
         for cut in 0..batch.len() {
             removals(&batch[..cut]);

@@ -23,7 +23,7 @@ use crate::world::host::message::{self, VethEnd};
 use crate::world::host::nftables::{self, Masquerade};
 use crate::world::host::sysctl::{self, Setting};
 use crate::world::netns::Namespace;
-use crate::world::{Progress, WorldError};
+use crate::world::{ErrorKind, Progress, WorldError};
 
 /// The part of a lan's mark that its uplink on the host carries.
 pub const PART: &str = "uplink";
@@ -37,6 +37,10 @@ pub async fn make(wire: &Wire<'_>, progress: &dyn Progress) -> Result<(), WorldE
     let links = host.links().await?;
     let routes = host.route_facts(&links).await?;
     let mut found = claim.find(&links)?;
+    let table = table(wire.project, &wire.id);
+    if found.is_none() {
+        free(wire, &table).await?;
+    }
     let far_end = router.link(UPLINK).await?;
     if let (Some(link), None) = (found, &far_end) {
         host.delete_link(link).await?;
@@ -100,9 +104,29 @@ pub async fn make(wire: &Wire<'_>, progress: &dyn Progress) -> Result<(), WorldE
         source: Some(source),
         except: Some(index),
     };
-    let table = table(wire.project, &wire.id);
     batch(host, &host.namespace, nftables::masquerade(&table, one)).await?;
     forward(wire, &routes, progress).await
+}
+
+/// That no table of somebody else has the name of ours, as ours takes the place of whatever has it.
+async fn free(wire: &Wire<'_>, table: &str) -> Result<(), WorldError> {
+    let tables = wire
+        .host
+        .namespace
+        .enter(|| Ok(nftables::tables()))
+        .await
+        .map_err(|error| broken(wire.act(), &error))?;
+    // A kernel that cannot tell has none.
+    let mut tables = tables.unwrap_or_default().into_iter();
+    if !tables.any(|other| other.name == table && !other.ours) {
+        return Ok(());
+    }
+    let why = format!("there is a firewall table `{table}` that stack did not make");
+    Err(
+        WorldError::new(ErrorKind::Taken, wire.act(), why).hint(format!(
+            "rename yours, or remove it where nobody needs it: nft delete table ip {table}"
+        )),
+    )
 }
 
 /// What is wrong with the way out of a lan that has one.

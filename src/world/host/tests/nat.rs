@@ -185,3 +185,30 @@ async fn a_way_out_that_was_cut_off_anywhere_is_undone() {
             .any(|name| name.starts_with(&prefix))
     );
 }
+
+#[tokio::test]
+async fn somebodys_firewall_table_with_a_name_of_ours_is_left_alone() {
+    let Some(bed) = Bed::new().await else { return };
+    if let Some(reason) = reason_not_to(&bed) {
+        println!("skipped: {reason}");
+        return;
+    }
+    default_route(&bed).await;
+    let table = format!("stack-{}-office", bed.project);
+    let words = ["add", "table", "ip", &table].map(str::to_owned);
+    let added = bed.host.namespace().run(move || {
+        std::process::Command::new("nft")
+            .args(&words)
+            .status()
+            .map(|status| status.success())
+    });
+    if !added.is_ok_and(|added| added) {
+        println!("skipped: there is no `nft` to make a table with");
+        return;
+    }
+    let wanted = spec(&bed);
+    let error = bed.make(&wanted).await.unwrap_err().to_string();
+    assert!(error.contains("that stack did not make"), "{error}");
+    bed.remove(&wanted).await.unwrap();
+    assert!(table_is_there(&bed), "it is still there");
+}
