@@ -304,7 +304,7 @@ fn foreign(bed: &Bed) -> Result<Outcome, Failure> {
     )?;
     // A shim that nobody knows, a route of ours on a strange link, an unmarked link of a killed run.
     bed.shell(
-        "rm /run/stack/macvlan-bridge@*.wanted
+        "rm $(grep -l \"$DOCKER_HOST\\\"\" /var/lib/stack/macvlan-bridge@*.wanted)
          ip route add 10.98.0.0/24 dev mine proto 0x73
          ip link add stdeadbeef00001 type bridge; ip link set stdeadbeef00001 group 29556",
     )?;
