@@ -357,7 +357,11 @@ networks: {{floor: {{driver: {driver}, parent: eth0, ipam: {{{ipam} config: [{{s
 /// The unit is gone, the record is not.
 #[test]
 fn what_an_update_wiped_is_told_and_made_anew() {
-    let stack = read("services: {a: {image: x}}");
+    let stack = read(
+        "services: {a: {image: x, networks: [floor]}}
+networks: {floor: {driver: macvlan, parent: eth0, shim: true, ipam: {config: [{subnet: 10.7.0.0/24}]}}}
+",
+    );
     let mut facts = Facts {
         engine: Some(engine()),
         ..Facts::default()

@@ -121,7 +121,7 @@ networks:
   one: {driver: macvlan, parent: eth9, ipam: {config: [{subnet: 10.50.0.0/24}]}}
   two: {driver: macvlan, parent: eth9, ipam: {config: [{subnet: 10.52.0.0/24}]}}
   nogate: {driver: macvlan, parent: eth7, ipam: {config: [{subnet: 10.55.0.0/24}]}}
-  pair: {driver: macvlan, parent: eth8, ipam: {config: [{subnet: 10.99.0.0/31}]}}
+  pair: {driver: macvlan, parent: eth8, internal: true, ipam: {config: [{subnet: 10.99.0.0/31}]}}
 "
     .to_owned()
 }

@@ -224,6 +224,7 @@ checks:
             17 |       - {network: back}
                |         ^^^^^^^^^^^^^^^
             hint: write one of restart, stop, start, kill, pause, unpause, connect, disconnect in each: [{stop: web}, {start: web}]; `network` goes with the last two
+
         "#]],
     );
 }
