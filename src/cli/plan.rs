@@ -19,7 +19,7 @@ use crate::model::stack::Stack;
 use crate::plan::desired::Desired;
 use crate::plan::observed::{EngineFacts, HostFacts, LinkFact, Observed, Scope, SwarmState};
 use crate::plan::spec::{Kind, ResourceId};
-use crate::plan::step::{Milestone, Plan, State, Step};
+use crate::plan::step::{Edge, Milestone, Plan, State, Step};
 use crate::reach::delta::{Delta, delta};
 use crate::reach::facts::Facts;
 use crate::reach::scene::build::scene_of;
@@ -214,11 +214,16 @@ fn empty_machine(stack: &Stack) -> Observed {
 
 /// Adds the steps of a plan that runs after this one; what both have is done by the first.
 fn join(first: &mut Plan, second: Plan) {
-    let known: Vec<ResourceId> = first.steps.iter().map(|step| step.id.clone()).collect();
+    let known: BTreeMap<ResourceId, usize> = first
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (step.id.clone(), place))
+        .collect();
     let mut places = Vec::new();
     for step in second.steps {
-        match known.iter().position(|id| *id == step.id) {
-            Some(place) => places.push(place),
+        match known.get(&step.id) {
+            Some(place) => places.push(*place),
             None => {
                 places.push(first.steps.len());
                 first.steps.push(step);
@@ -266,12 +271,13 @@ pub fn text(plan: &Plan, command: &str, place: &dyn Fn(&ResourceId) -> Option<St
     if plan.is_empty() {
         return format!("{}: nothing to do\n", plan.project);
     }
+    let edges = edges_to(plan);
     let rows: Vec<[String; 4]> = plan
         .steps
         .iter()
-        .enumerate()
-        .map(|(index, step)| {
-            let after = after(plan, index);
+        .zip(&edges)
+        .map(|(step, edges)| {
+            let after = after(edges);
             let mut why = step.reason.to_string();
             if let Some(place) = place(&step.id) {
                 let _ = write!(why, " ({place})");
@@ -308,12 +314,21 @@ pub fn text(plan: &Plan, command: &str, place: &dyn Fn(&ResourceId) -> Option<St
     text
 }
 
+/// The edges that end at each step.
+fn edges_to(plan: &Plan) -> Vec<Vec<&Edge>> {
+    let mut edges = vec![Vec::new(); plan.steps.len()];
+    for edge in &plan.edges {
+        if let Some(edges) = edges.get_mut(edge.to.0) {
+            edges.push(edge);
+        }
+    }
+    edges
+}
+
 /// `after 1, 3 (healthy)`.
-fn after(plan: &Plan, index: usize) -> String {
-    let mut needs: Vec<(usize, &'static str)> = plan
-        .edges
+fn after(edges: &[&Edge]) -> String {
+    let mut needs: Vec<(usize, &'static str)> = edges
         .iter()
-        .filter(|edge| edge.to.0 == index)
         .map(|edge| {
             let until = match edge.milestone {
                 Milestone::Done => "",
@@ -355,15 +370,15 @@ fn counted(count: usize, what: &str) -> String {
 
 /// The plan for programs.
 pub fn value(plan: &Plan, place: &dyn Fn(&ResourceId) -> Option<String>) -> Value {
+    let edges = edges_to(plan);
     let steps: Vec<Value> = plan
         .steps
         .iter()
+        .zip(&edges)
         .enumerate()
-        .map(|(index, step)| {
-            let after: Vec<Value> = plan
-                .edges
+        .map(|(index, (step, edges))| {
+            let after: Vec<Value> = edges
                 .iter()
-                .filter(|edge| edge.to.0 == index)
                 .map(|edge| json!({"step": edge.from, "milestone": edge.milestone, "optional": edge.optional}))
                 .collect();
             json!({
