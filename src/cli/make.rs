@@ -19,7 +19,7 @@ use crate::file::request::{Request, Resources, Text};
 use crate::model::mark;
 use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
-use crate::plan::check::check;
+use crate::plan::check::{check, orphan};
 use crate::plan::desired::{Desired, Wishes, containers, desired};
 use crate::plan::diff::PlanError;
 use crate::plan::diff::container::Recreate;
@@ -196,7 +196,11 @@ pub async fn intend(
         wanted = desired(stack, &wishes, &observed);
     }
     let options = options(context, make, named, stack, goal);
-    opened.tell(&check(stack, &wanted, &observed), context)?;
+    let mut findings = check(stack, &wanted, &observed);
+    if !options.remove_orphans {
+        orphan::check(stack, &wanted, &observed, &mut findings);
+    }
+    opened.tell(&findings, context)?;
     tell_orphans(context, stack, &observed, &options);
     let fetch = fetch(stack, &wanted, &options).map_err(|error| plan_failure(&error, opened))?;
     Ok(Intent {
@@ -255,6 +259,7 @@ impl Intent {
             quiet_images: quiet,
             place: &place,
             host_side: HostSide::Stays,
+            patience: None,
         };
         let report = session
             .carry_out(&self.fetch, &self.observed, &manner)

@@ -3,8 +3,10 @@
 //! already what the file alone can tell.
 
 pub mod bridge;
+pub mod claims;
 pub mod engine;
 pub mod host;
+pub mod orphan;
 pub mod overlap;
 
 use crate::model::stack::Stack;
@@ -59,5 +61,6 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed) -> Vec<Findi
     host::check(stack, desired, observed, &mut findings);
     overlap::check(stack, observed, &mut findings);
     bridge::check(stack, desired, observed, &mut findings);
+    claims::check(stack, desired, &mut findings);
     findings
 }

@@ -1,17 +1,14 @@
 //! The containers of each service: names, endpoints, links, labels, and what each waits for.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
-
-use ipnet::IpNet;
 
 use crate::model::container::MountSource;
 use crate::model::hash;
 use crate::model::mark;
 use crate::model::name::ServiceName;
-use crate::model::network::{Driver, Network};
-use crate::model::service::{Attachment, Condition, Connection, Service, Sharing, VolumeSource};
+use crate::model::network::Driver;
+use crate::model::service::{Condition, Connection, Service, Sharing, VolumeSource};
 use crate::model::stack::Stack;
 use crate::plan::desired::{At, Desired, Need, Until, Wishes};
 use crate::plan::spec::{
@@ -58,7 +55,6 @@ pub fn add(stack: &Stack, wishes: &Wishes, desired: &mut Desired) {
     for service in stack.services.values() {
         add_needs(service, desired);
     }
-    add_turns(stack, desired);
 }
 
 /// The hash of a container spec: all but what can be changed live (its attachments) and what is decided by where the
@@ -412,83 +408,4 @@ fn donors(spec: &ContainerSpec) -> Vec<String> {
     donors.sort();
     donors.dedup();
     donors
-}
-
-/// Containers with an address of their own start before those whose address the engine chooses, where the engine
-/// could come to choose that very address and nothing says which is first: it keeps no address for a container that
-/// does not run. It hands addresses out from the start of the range, so only those near it are in danger.
-fn add_turns(stack: &Stack, desired: &mut Desired) {
-    for network in stack.networks.values() {
-        let on_it: Vec<(&Service, &Attachment)> = stack
-            .services
-            .values()
-            .filter_map(|service| match &service.connection {
-                Connection::Networks(networks) => networks
-                    .get(&network.key)
-                    .map(|attachment| (service, attachment)),
-                Connection::Host | Connection::None | Connection::DefaultBridge => None,
-                Connection::Service(_) | Connection::Container(_) | Connection::Named(_) => None,
-            })
-            .collect();
-        let chosen: Vec<&Service> = on_it
-            .iter()
-            .filter(|(_, at)| at.ipv4_address.is_none())
-            .map(|(service, _)| *service)
-            .collect();
-        let reach = 16
-            + 2 * chosen
-                .iter()
-                .map(|service| containers(desired, service).len())
-                .sum::<usize>();
-        for (first, attachment) in &on_it {
-            // One that waits for others could come after those that would wait for it.
-            let free = first.depends_on.is_empty() && first.volumes_from.is_empty();
-            let near = attachment
-                .ipv4_address
-                .is_some_and(|address| is_near(network, address, reach));
-            if !free || !near {
-                continue;
-            }
-            let waiting: Vec<ResourceId> = chosen
-                .iter()
-                .flat_map(|service| containers(desired, service))
-                .collect();
-            for what in containers(desired, first) {
-                desired.needs.extend(waiting.iter().map(|who| Need {
-                    who: who.clone(),
-                    at: At::Start,
-                    what: what.clone(),
-                    until: Until::Started,
-                    optional: true,
-                    restart: false,
-                    bound: false,
-                }));
-            }
-        }
-    }
-}
-
-fn containers(desired: &Desired, service: &Service) -> Vec<ResourceId> {
-    desired
-        .containers
-        .get(&service.name)
-        .cloned()
-        .unwrap_or_default()
-}
-
-/// Whether an address is among the first `reach` ones that the engine hands out in a network.
-fn is_near(network: &Network, address: Ipv4Addr, reach: usize) -> bool {
-    network
-        .ipam
-        .pools
-        .iter()
-        .filter_map(|pool| pool.ip_range.or(pool.subnet))
-        .any(|range| match range {
-            IpNet::V4(range) => {
-                let offset = u32::from(address).wrapping_sub(u32::from(range.network()));
-                range.contains(&address)
-                    && usize::try_from(offset).is_ok_and(|offset| offset <= reach)
-            }
-            IpNet::V6(_) => false,
-        })
 }

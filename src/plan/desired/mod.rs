@@ -1,6 +1,7 @@
 //! What the stack wants of the world: a spec for each resource and what each needs of the others. Decided from the
 //! stack and from what was observed (an address that is chosen must be free, a shim that stands keeps its address).
 
+pub mod addresses;
 pub mod container;
 pub mod lan;
 pub mod network;

@@ -1,6 +1,6 @@
 //! A plan being written: steps and edges in any order, then put into one in which they could run one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::name::ProjectName;
 use crate::plan::diff::PlanError;
@@ -60,6 +60,24 @@ impl Draft {
                 optional,
             });
         }
+    }
+
+    /// All steps that come before this one, as far as edges say.
+    pub fn before(&self, step: StepIndex) -> BTreeSet<StepIndex> {
+        let mut earlier: HashMap<StepIndex, Vec<StepIndex>> = HashMap::new();
+        for edge in &self.edges {
+            earlier.entry(edge.to).or_default().push(edge.from);
+        }
+        let mut all = BTreeSet::new();
+        let mut queue = vec![step];
+        while let Some(next) = queue.pop() {
+            for from in earlier.get(&next).into_iter().flatten() {
+                if all.insert(*from) {
+                    queue.push(*from);
+                }
+            }
+        }
+        all
     }
 
     /// The plan: steps in an order in which they could run one by one, farewells last. A main step that waits for a

@@ -220,7 +220,13 @@ impl Doer<'_> {
         };
         match owner::owner(&labels, self.project, hash_of(spec)) {
             Owner::Same => Ok(Some(id)),
-            Owner::Changed => Err(taken("another run made it meanwhile with other settings")),
+            Owner::Changed => {
+                let service = labels.get(mark::SERVICE).map_or("", String::as_str);
+                let whose = format!("it belongs to the service `{service}` of this project");
+                Err(taken(&whose).hint(
+                    "if the file no longer has that service, `--remove-orphans` takes it away first",
+                ))
+            }
             Owner::Foreign(whose) => {
                 Err(taken(&whose).hint(format!("remove or rename that container (`docker rename {short} …`), or choose another name")))
             }

@@ -2,6 +2,7 @@
 //! files make of them is tested elsewhere.
 
 mod back;
+mod room;
 mod up;
 mod wiring;
 
@@ -114,7 +115,7 @@ fn world_of(stack: &Stack) -> Observed {
                         .iter()
                         .map(|attachment| endpoint(&attachment.network))
                         .collect(),
-                    ports: Vec::new(),
+                    ports: container.ports.clone(),
                     dead_namespace_of: None,
                     volumes: Vec::new(),
                 });

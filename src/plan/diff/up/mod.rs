@@ -9,6 +9,7 @@ mod host;
 pub mod image;
 mod network;
 mod removal;
+pub mod room;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub fn up(
     writer.needs();
     writer.replant();
     writer.hand_over();
+    writer.room();
+    writer.claims();
     writer.draft.finish(&stack.project)
 }
 
