@@ -103,6 +103,11 @@ async fn out(
     let project = context.target()?;
     let engine = context.engine().await?;
     let container = of_service(&engine, &project, service, arguments.index, Which::All).await?;
+    if context.global.dry_run {
+        let target = target.map_or("-".into(), Path::to_string_lossy);
+        context.tell(&format!(" {}:{path} copied to {target}", container.name));
+        return Ok(Exit::Done);
+    }
     let mut tar = Vec::new();
     let mut pieces = std::pin::pin!(engine.download(&container.id, path));
     let mut output = std::io::stdout();
@@ -185,6 +190,10 @@ async fn into(
         )));
     }
     for container in &containers {
+        if context.global.dry_run {
+            context.tell(&format!(" {} copied into {path}", container.name));
+            continue;
+        }
         copy_in(&engine, arguments, source, container, path).await?;
         context.tell(&format!(" {} copied into {path}", container.name));
     }

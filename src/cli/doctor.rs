@@ -80,6 +80,12 @@ pub async fn run(context: &Context, arguments: DoctorArgs) -> Outcome {
     };
     let live = context.live().await;
     let mender = Mender::new(&context.lasting_folder(), &boot_id());
+    if arguments.put_back && context.global.dry_run {
+        for mended in mender.entries()?.iter().rev() {
+            context.tell(&format!("would put back: {}", mended.remedy));
+        }
+        return Ok(Exit::Done);
+    }
     if arguments.put_back {
         let host = host_of(context, &live).await?;
         return put_back(&host, &mender).await;
@@ -103,7 +109,7 @@ pub async fn run(context: &Context, arguments: DoctorArgs) -> Outcome {
     }
     print(&arguments, &look.facts, &findings)?;
     if arguments.fix {
-        fix(look.host.as_ref(), &mender, &findings).await?;
+        fix(context, look.host.as_ref(), &mender, &findings).await?;
     }
     let worst = findings.iter().map(|finding| finding.severity).max();
     Ok(match worst {
@@ -244,7 +250,12 @@ fn print(arguments: &DoctorArgs, facts: &Facts, findings: &[Finding]) -> Result<
 }
 
 /// Does what is safe, each thing once, and tells what it did and how it is put back.
-async fn fix(host: Option<&Host>, mender: &Mender, findings: &[Finding]) -> Result<(), Failure> {
+async fn fix(
+    context: &Context,
+    host: Option<&Host>,
+    mender: &Mender,
+    findings: &[Finding],
+) -> Result<(), Failure> {
     let mut remedies: Vec<&Remedy> = Vec::new();
     for remedy in findings
         .iter()
@@ -258,6 +269,12 @@ async fn fix(host: Option<&Host>, mender: &Mender, findings: &[Finding]) -> Resu
         talk("nothing here is safe to mend without you");
         return Ok(());
     };
+    if context.global.dry_run {
+        for remedy in remedies {
+            context.tell(&format!("would do: {remedy}"));
+        }
+        return Ok(());
+    }
     let mut left = Vec::new();
     let mut done = 0;
     for remedy in remedies {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use nix::unistd::Uid;
 
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::render::talk;
+use crate::cli::render::{DRY_RUN, talk};
 use crate::world::private::ask;
 use crate::world::private::{Condition, Engine, EngineName, FOLDER_VARIABLE, Started, child};
 
@@ -93,8 +93,11 @@ pub fn folder() -> PathBuf {
 }
 
 /// Runs the command. No thread may have been started yet: some verbs change namespaces.
-pub fn run(arguments: EngineArgs) -> Outcome {
+pub fn run(arguments: EngineArgs, dry_run: bool) -> Outcome {
     let engines = std::path::absolute(folder())?;
+    if dry_run {
+        return rehearse(arguments.verb, &engines);
+    }
     match arguments.verb {
         Verb::Start {
             name,
@@ -124,6 +127,32 @@ pub fn run(arguments: EngineArgs) -> Outcome {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What the command would do, without doing it.
+fn rehearse(verb: Verb, engines: &Path) -> Outcome {
+    let tell = |line: String| talk(&format!("{DRY_RUN} Engine {line}"));
+    match verb {
+        Verb::Start { name, .. } => match Engine::named(engines, name.clone()).condition() {
+            Condition::Running => tell(format!("{name} Running")),
+            Condition::Dead => tell(format!("{name} Restarted")),
+            Condition::Gone => tell(format!("{name} Started")),
+        },
+        Verb::Stop { names } => {
+            for name in names {
+                match Engine::named(engines, name.clone()).folder.exists() {
+                    true => tell(format!("{name} Removed, with all that is on it")),
+                    false => tell(format!("{name} No resource found to remove")),
+                }
+            }
+        }
+        Verb::Ls { quiet, format } => return list(&Engine::all(engines), quiet, format),
+        Verb::Exec { name, command } => tell(format!("{name} Exec {}", command.join(" "))),
+        Verb::Child { .. } => {
+            return Err(Failure::said("an engine's own processes know no --dry-run"));
+        }
+    }
+    Ok(Exit::Done)
 }
 
 fn start(engine: &Engine, programs: Vec<PathBuf>, arguments: Vec<String>) -> Outcome {

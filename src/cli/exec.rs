@@ -66,6 +66,11 @@ pub async fn run(context: &Context, arguments: ExecArgs) -> Outcome {
         Which::Running,
     )
     .await?;
+    if context.global.dry_run {
+        let command = arguments.command.join(" ");
+        context.tell(&format!(" Container {} Exec {command}", container.name));
+        return Ok(Exit::Done);
+    }
     let tty = !arguments.no_tty && !arguments.detach && terminal::is_ours();
     let order = Order {
         command: arguments.command,

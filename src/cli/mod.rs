@@ -222,7 +222,7 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     } = cli;
     let mut settings = Settings::of_process();
     match command {
-        Command::Engine(arguments) => return engine::run(arguments),
+        Command::Engine(arguments) => return engine::run(arguments, global.dry_run),
         Command::Completion(arguments) => return completion::run(&arguments, Cli::command()),
         Command::Errands => return envoys::errands(),
         _ => {}
@@ -285,9 +285,8 @@ async fn handle(context: &Context, command: Command) -> Outcome {
         Command::Wait(arguments) => inspect::wait(context, arguments).await,
         Command::Cp(arguments) => cp::run(context, arguments).await,
         Command::Scale(arguments) => create::scale(context, arguments).await,
-        Command::Engine(arguments) => engine::run(arguments),
-        Command::Completion(arguments) => completion::run(&arguments, Cli::command()),
-        Command::Errands => envoys::errands(),
+        // Those that need no engine have been dealt with.
+        Command::Engine(_) | Command::Completion(_) | Command::Errands => Ok(Exit::Done),
     }
 }
 

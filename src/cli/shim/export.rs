@@ -125,6 +125,10 @@ fn write(context: &Context, folder: &std::path::Path, all: &[ExportFile]) -> Res
     }
     for file in all {
         let path = folder.join(&file.path);
+        if context.global.dry_run {
+            context.tell(&format!(" {} Written", path.display()));
+            continue;
+        }
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(|error| {
                 Failure::said(format!("cannot make {}: {error}", parent.display()))

@@ -2,6 +2,7 @@
 //! texts; `UPDATE_EXPECT=1` writes them anew.
 
 mod config;
+mod dry;
 mod help;
 mod plan;
 
