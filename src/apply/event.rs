@@ -131,7 +131,11 @@ pub enum Event {
     },
     /// The user asked to stop: the first time (`again` is false) steps that run may end and the rest is undone, the
     /// second time the run is left at once.
-    Interrupted { again: bool },
+    Interrupted {
+        again: bool,
+        /// Whether what was done is taken back.
+        undo: bool,
+    },
     /// The journal could not be written; the run stops as if a step had failed.
     JournalFailed { error: String },
     RunFinished {

@@ -385,6 +385,35 @@ impl Unfinished {
             && self.statuses.of(index).may_have_acted()
     }
 
+    /// What the run had asked the engine for and had no answer to yet, where it is not taken back: the same requests
+    /// once more. An engine goes on with a stop or a removal whose asker is gone; what this process did itself, and
+    /// an image that was on its way, ended with it.
+    pub fn requests(&self) -> Plan {
+        let goes_on = |kind: Kind| match kind {
+            Kind::Network | Kind::Volume | Kind::Container | Kind::Endpoint => true,
+            Kind::Lan | Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route => false,
+            Kind::Image | Kind::Door => false,
+        };
+        let asked = |(at, step): &(usize, &Step)| {
+            let index = StepIndex(*at);
+            self.statuses.of(index) == Status::Started
+                && !self.is_to_be_undone(index)
+                && goes_on(step.id.kind)
+        };
+        let steps = self.plan.steps.iter().enumerate().filter(asked);
+        Plan {
+            project: self.plan.project.clone(),
+            // They had all begun, so none of them waits for another.
+            steps: steps
+                .map(|(_, step)| Step {
+                    farewell: false,
+                    ..step.clone()
+                })
+                .collect(),
+            edges: Vec::new(),
+        }
+    }
+
     /// The plan that takes the run back: the inverse of each step that was started and not taken back yet, each after
     /// the inverses of those that came after it. Of a committed run it is what was left to discard.
     pub fn unwind(&self) -> Plan {

@@ -254,7 +254,8 @@ impl<'a, W: World> Run<'a, W> {
             tokio::select! {
                 biased;
                 () = signals.next() => {
-                    self.listener.hear(&Event::Interrupted { again: signals.count > 1 });
+                    let undo = self.options.on_failure == OnFailure::Undo && !self.parted;
+                    self.listener.hear(&Event::Interrupted { again: signals.count > 1, undo });
                     if signals.count > 1 {
                         return End::Left;
                     }

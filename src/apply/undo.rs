@@ -137,7 +137,7 @@ impl<W: World> Run<'_, W> {
                 biased;
                 () = signals.next() => {
                     let again = signals.count > 1;
-                    self.listener.hear(&Event::Interrupted { again });
+                    self.listener.hear(&Event::Interrupted { again, undo: true });
                     if again {
                         return false;
                     }

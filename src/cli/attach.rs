@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::apply::OnFailure;
 use crate::cli::carry::{Manner, Session};
-use crate::cli::containers::short_name;
+use crate::cli::containers::{no_such_service, short_name};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::lines::{Lines, Streams, Style, Times};
@@ -20,6 +20,7 @@ use crate::cli::logs::relay_since;
 use crate::cli::made::Made;
 use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
+use crate::model::stack::Stack;
 use crate::plan::diff::lifecycle::{Act, lifecycle};
 use crate::world::engine::Engine;
 use crate::world::engine::talk::list::Listed;
@@ -56,6 +57,21 @@ pub struct AttachArgs {
     pub timestamps: bool,
 }
 
+impl AttachArgs {
+    /// Refuses services that the stack does not have.
+    pub fn check(&self, stack: &Stack) -> Result<(), Failure> {
+        let mut named = self
+            .attach
+            .iter()
+            .chain(&self.no_attach)
+            .chain(&self.exit_code_from);
+        match named.find(|name| !stack.services.contains_key(name.as_str())) {
+            Some(name) => Err(no_such_service(name, stack.services.keys())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What the command line says of following.
 pub struct Wish<'a> {
     pub flags: &'a AttachArgs,
@@ -77,14 +93,14 @@ enum End {
 /// Follows until the end; `since` is when this `up` began.
 pub async fn follow(
     context: &Context,
-    session: Session<'_>,
+    session: &Session<'_>,
     made: &Made,
     wish: &Wish<'_>,
     since: Timestamp,
 ) -> Outcome {
     let engine = session.live.engine();
     let project = &made.opened.stack.project;
-    let followed = services(made, wish)?;
+    let followed = services(made, wish);
     let containers: Vec<Listed> = engine
         .list(Some(project), true)
         .await?
@@ -105,12 +121,12 @@ pub async fn follow(
     for name in &names {
         lines.voice(name);
     }
-    let end = listen(engine, made, wish, &containers, &lines, since).await?;
+    let end = listen(session, made, wish, &containers, &lines, since).await?;
     match end {
         End::Over => Ok(Exit::Done),
         End::One(code) => {
             talk("Aborting on container exit...");
-            stop(&session, made, wish).await?;
+            stop(session, made, wish).await?;
             let code = match &wish.flags.exit_code_from {
                 Some(service) => code_of(engine, made, service).await?,
                 None => code,
@@ -121,7 +137,7 @@ pub async fn follow(
             talk("Gracefully Stopping... press Ctrl+C again to force");
             let mut again = wishes_to_stop()?;
             tokio::select! {
-                done = stop(&session, made, wish) => done?,
+                done = stop(session, made, wish) => done?,
                 _ = again.next() => kill(engine, made).await?,
             }
             Ok(Exit::Interrupted)
@@ -130,25 +146,14 @@ pub async fn follow(
 }
 
 /// The services whose logs are followed.
-fn services(made: &Made, wish: &Wish<'_>) -> Result<BTreeSet<String>, Failure> {
+fn services(made: &Made, wish: &Wish<'_>) -> BTreeSet<String> {
     let stack = &made.opened.stack;
-    for name in wish
-        .flags
-        .attach
-        .iter()
-        .chain(&wish.flags.no_attach)
-        .chain(&wish.flags.exit_code_from)
-    {
-        if !stack.services.contains_key(name.as_str()) {
-            return Err(Failure::said(format!("no such service: {name}")));
-        }
-    }
     let named = |name: &str| {
         wish.named.is_empty()
             || wish.flags.attach_dependencies
             || wish.named.iter().any(|service| service == name)
     };
-    Ok(stack
+    stack
         .services
         .values()
         .filter(|service| {
@@ -160,17 +165,18 @@ fn services(made: &Made, wish: &Wish<'_>) -> Result<BTreeSet<String>, Failure> {
             wanted && !wish.flags.no_attach.iter().any(|left| left == name)
         })
         .map(|service| service.name.to_string())
-        .collect())
+        .collect()
 }
 
 async fn listen(
-    engine: &Engine,
+    session: &Session<'_>,
     made: &Made,
     wish: &Wish<'_>,
     containers: &[Listed],
     lines: &Lines,
     since: Timestamp,
 ) -> Result<End, Failure> {
+    let engine = session.live.engine();
     let project = &made.opened.stack.project;
     let mut happenings = std::pin::pin!(engine.happenings(project, Some(exact(since)), None));
     let mut stops = wishes_to_stop()?;
@@ -214,6 +220,18 @@ async fn listen(
         writeln!(std::io::stdout(), "{name} exited with code {code}")?;
     }
     loop {
+        if alive.is_empty() {
+            // Whoever has stopped them may be about to start them again.
+            tokio::select! {
+                free = session.others_are_done() => free?,
+                _ = stops.next() => return Ok(End::Asked),
+            }
+            for container in engine.list(Some(project), true).await? {
+                if container.runs() && names.contains_key(container.id.as_str()) {
+                    alive.insert(container.id);
+                }
+            }
+        }
         if alive.is_empty() {
             while let Some(done) = relays.next().await {
                 done?;
@@ -286,6 +304,7 @@ async fn code_of(engine: &Engine, made: &Made, service: &str) -> Result<i64, Fai
 }
 
 async fn stop(session: &Session<'_>, made: &Made, wish: &Wish<'_>) -> Result<(), Failure> {
+    session.resume().await?;
     let observed = session.observe(Vec::new()).await?;
     let project = &made.opened.stack.project;
     let plan =

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use jiff::ZonedDateTime;
@@ -43,7 +43,7 @@ pub struct Session<'a> {
     project: ProjectName,
     command: &'static str,
     // Held for the lock on it.
-    _lock: Option<Lock>,
+    turn: Mutex<Option<Lock>>,
 }
 
 /// What becomes of a run that was not finished, before the command does its own work.
@@ -63,6 +63,8 @@ pub struct Manner<'a> {
     /// Where in the stack file a resource comes from.
     pub place: &'a (dyn Fn(&ResourceId) -> Option<String> + Sync),
     pub host_side: HostSide<'a>,
+    /// How long a container may take to become healthy or to complete where another waits for it.
+    pub patience: Option<Duration>,
 }
 
 /// What the project wants of its host.
@@ -85,6 +87,7 @@ impl Manner<'_> {
             quiet_images: false,
             place: &|_| None,
             host_side: HostSide::Stays,
+            patience: None,
         }
     }
 }
@@ -121,26 +124,22 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>, Failure> {
         let live = context.live().await?;
         context.clock.lap(Phase::Connect);
-        let mut session = Session {
+        let session = Session {
             context,
             live,
             project: project.clone(),
             command,
-            _lock: None,
+            turn: Mutex::new(None),
         };
         if !context.global.dry_run {
-            session._lock = Some(session.lock().await?);
+            session.hold(Some(session.lock().await?));
         }
         Ok(session)
     }
 
     async fn lock(&self) -> Result<Lock, Failure> {
         let path = self.file("lock")?;
-        let holder = Holder {
-            pid: std::process::id(),
-            command: self.command.to_owned(),
-            since: now(),
-        };
+        let holder = self.holder();
         let waiting = |other: Option<&Holder>| match other {
             Some(Holder {
                 pid,
@@ -186,6 +185,7 @@ impl<'a> Session<'a> {
         {
             unfinished.give_up(is_moot);
         }
+        self.settle_requests(&unfinished, past).await?;
         // What a committed run had left to discard is seen by the next plan.
         let nothing = unfinished.committed || unfinished.unwind().is_empty();
         if self.context.global.dry_run {
@@ -209,6 +209,41 @@ impl<'a> Session<'a> {
             ));
         }
         journal::discard(&path).map_err(journal_failure)
+    }
+
+    /// Asks once more for what a killed run had asked the engine for and nobody takes back: the engine may still be at
+    /// it, and until it is done what is there is not what will be.
+    async fn settle_requests(
+        &self,
+        unfinished: &Unfinished,
+        past: Past<'_>,
+    ) -> Result<(), Failure> {
+        let plan = unfinished.requests();
+        let removed_anyway = matches!(past, Past::Removed(services) if is_about(&plan, services));
+        if plan.is_empty() || removed_anyway {
+            return Ok(());
+        }
+        let Heading { command, since, .. } = &unfinished.heading;
+        self.context.tell(&format!(
+            " `stack {command}` of {since} was not finished: waiting for what it had begun"
+        ));
+        if self.context.global.dry_run {
+            return Ok(());
+        }
+        let renderer = self.context.renderer();
+        let options = Options {
+            on_failure: OnFailure::GoOn,
+            ..Options::default()
+        };
+        // The journal stays as it is, so that whoever comes after a kill in here does the same.
+        let stops = wishes_to_stop()?;
+        let report = apply::run(&plan, &self.live, None, &renderer, &options, stops).await;
+        renderer.finish();
+        match report.outcome {
+            End::Abandoned | End::Interrupted => Err(Failure::Told(Exit::Partial)),
+            // What could not be done is seen as it is by whatever comes next.
+            End::Done | End::Failed => Ok(()),
+        }
     }
 
     /// A journal that cannot be understood is in nobody's way who removes everything.
@@ -340,6 +375,49 @@ impl<'a> Session<'a> {
         self.live
     }
 
+    /// Lets go of the project's lock: what follows only looks on, and others may change the project meanwhile.
+    pub fn release(&self) {
+        self.hold(None);
+    }
+
+    fn hold(&self, lock: Option<Lock>) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = lock;
+    }
+
+    fn is_held(&self) -> bool {
+        self.turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Takes the lock that was let go of anew, and takes back what another run has left unfinished meanwhile.
+    pub async fn resume(&self) -> Result<(), Failure> {
+        if !self.is_held() && !self.context.global.dry_run {
+            self.hold(Some(self.lock().await?));
+            self.repair(Past::TakenBack).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns when no other run works on the project.
+    pub async fn others_are_done(&self) -> Result<(), Failure> {
+        if self.is_held() {
+            return Ok(());
+        }
+        let holder = self.holder();
+        let turn = Lock::take(&self.file("lock")?, &holder, Patience::Endless, |_| ()).await;
+        turn.map(drop).map_err(|error| lock_failure(&error))
+    }
+
+    fn holder(&self) -> Holder {
+        Holder {
+            pid: std::process::id(),
+            command: self.command.to_owned(),
+            since: now(),
+        }
+    }
+
     /// What is there now, as far as it matters to these images and the project.
     pub async fn observe(&self, images: Vec<String>) -> Result<Observed, Failure> {
         let scope = Scope {
@@ -364,13 +442,16 @@ impl<'a> Session<'a> {
         observed: &Observed,
         manner: &Manner<'_>,
     ) -> Result<Report, Failure> {
+        let defaults = Options::default();
         let options = Options {
             on_failure: manner.on_failure,
             parallel: match self.context.global.parallel {
                 Some(_) => self.context.global.bound().unwrap_or(usize::MAX >> 4),
-                None => Options::default().parallel,
+                None => defaults.parallel,
             },
-            ..Options::default()
+            healthy: manner.patience.unwrap_or(defaults.healthy),
+            completed: manner.patience.unwrap_or(defaults.completed),
+            ..defaults
         };
         self.context.clock.lap(Phase::Plan);
         if !self.context.global.dry_run {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::context::Target;
 use crate::cli::exit::Failure;
+use crate::file::value::nearest;
 use crate::world::engine::Engine;
 use crate::world::engine::talk::list::Listed;
 
@@ -77,6 +78,16 @@ pub fn known(target: &Target, containers: &[Listed], services: &[String]) -> Res
         }
     }
     Ok(())
+}
+
+/// A service that was named and that nobody knows, with the one that was probably meant.
+pub fn no_such_service(name: &str, known: impl IntoIterator<Item = impl ToString>) -> Failure {
+    let known: Vec<String> = known.into_iter().map(|name| name.to_string()).collect();
+    let text = format!("no such service: {name}");
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(meant) => Failure::with_hint(text, format!("did you mean `{meant}`?")),
+        None => Failure::said(text),
+    }
 }
 
 /// A container's name without the project: `web-1` of `lab-web-1`; a name of its own stays.

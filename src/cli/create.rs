@@ -79,6 +79,7 @@ async fn run(
     let how = How {
         named: services,
         goal,
+        patience: None,
         rollback: true,
     };
     let made = make(context, &session, opened, wanted, &how).await?;

@@ -4,12 +4,13 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; for `plan`: nothing to do |
-//! | 1 | refused: the command line, the file, the engine or the kernel; nothing is left half done |
+//! | 1 | refused: the command line, the file, the engine or the kernel; nothing is left half done. With `--wait`: all is made and runs, and is not ready (in time) |
 //! | 2 | `plan`: there are changes; `orphans`: something is left |
 //! | 3 | failed on the way, and something is left (the last lines say what, and what to do) |
 //! | 0–3 | `reach`, `why`, `check`: as it should be, not so, could not be asked (no file, engine or such name), with warnings |
 //! | 0, 1, 3 | `doctor`: nothing to say, something will not work, something will surprise |
-//! | 130 | interrupted, and what was begun was taken back |
+//! | 125–127 | `run`: the container, its command or its program could not be started, as `docker run` has it |
+//! | 130 | interrupted: what `up` had begun was taken back, what `down` or `stop` had done stays |
 
 use std::fmt;
 use std::process::ExitCode;

@@ -225,6 +225,7 @@ async fn fetch_all(
         quiet_images: quiet,
         place: &place,
         host_side: HostSide::Stays,
+        patience: None,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)

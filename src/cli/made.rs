@@ -1,5 +1,7 @@
 //! A stack that was made: the plan of `up` carried out, for `up`, `create`, `scale` and `run`.
 
+use std::time::Duration;
+
 use crate::apply::OnFailure;
 use crate::apply::report::Report;
 use crate::cli::carry::{HostSide, Manner, Session, outcome};
@@ -39,6 +41,8 @@ pub struct How<'a> {
     pub named: &'a [String],
     pub goal: Goal,
     pub rollback: bool,
+    /// How long a container may take to become healthy or to complete where another waits for it.
+    pub patience: Option<Duration>,
 }
 
 /// Carries out what `up`, `create` and `scale` share.
@@ -99,6 +103,7 @@ async fn carry_out(
         quiet_images: work.quiet_images,
         place: &place,
         host_side: HostSide::Becomes(work.host_side),
+        patience: how.patience,
     };
     session
         .carry_out(work.plan, &intent.observed, &manner)

@@ -1,5 +1,7 @@
 //! `stack up`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::cli::attach::{self, AttachArgs, Wish};
@@ -79,6 +81,7 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         arguments.no_deps,
         &arguments.make,
     )?;
+    arguments.attached.check(&opened.stack)?;
     context.clock.lap(Phase::Read);
     let session = Session::open(context, &opened.stack.project, "up").await?;
     let stays =
@@ -93,8 +96,11 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         named: &arguments.services,
         goal,
         rollback: !arguments.no_rollback,
+        patience: arguments.wait_timeout.map(Duration::from_secs),
     };
     let mut made = make(context, &session, opened, &arguments.make, &how).await;
+    // What follows only looks on: others may change the project, or take it down.
+    session.release();
     if let Ok(whole) = &made {
         whole.tell_if_nothing(context);
     }
@@ -116,7 +122,7 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
                 named: &arguments.services,
                 timeout: arguments.make.timeout,
             };
-            attach::follow(context, session, &made, &wish, since).await
+            attach::follow(context, &session, &made, &wish, since).await
         }
         Some(_) | None => Ok(Exit::Done),
     }

@@ -26,6 +26,7 @@ mod guest_examples;
 mod harness;
 mod host;
 mod killed;
+mod meeting;
 mod place;
 mod quickstart;
 mod reach;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         faults::tests(),
         guest_examples::tests(),
         killed::tests(),
+        meeting::tests(),
         quickstart::tests(),
         reach::tests(),
         readme::tests(),

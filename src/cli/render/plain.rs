@@ -43,11 +43,15 @@ pub fn text(speaker: &mut Speaker, event: &Event) -> Option<String> {
         Event::UndoStarted { steps } => {
             Some(format!(" Taking back {steps} {}", if *steps == 1 { "step" } else { "steps" }))
         }
-        Event::Interrupted { again: false } => Some(
+        Event::Interrupted { again: false, undo: false } => Some(
+            " Interrupted: what runs may end, the rest is left as it is (press Ctrl+C again to leave at once)"
+                .to_owned(),
+        ),
+        Event::Interrupted { again: false, undo: true } => Some(
             " Interrupted: what runs may end, the rest is taken back (press Ctrl+C again to leave at once)"
                 .to_owned(),
         ),
-        Event::Interrupted { again: true } => Some(" Interrupted again: leaving at once".to_owned()),
+        Event::Interrupted { again: true, .. } => Some(" Interrupted again: leaving at once".to_owned()),
         Event::JournalFailed { error } => Some(format!(" Journal Error: {error}")),
         Event::RunStarted { .. }
         | Event::StepStarted { .. }

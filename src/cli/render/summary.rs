@@ -5,7 +5,7 @@ use crate::apply::report::{Outcome, Report};
 use crate::cli::exit::Exit;
 use crate::cli::render::words::title;
 use crate::plan::spec::ResourceId;
-use crate::plan::step::Plan;
+use crate::plan::step::{Plan, Undo};
 
 /// What the summary must know of a run besides its report.
 pub struct About<'a> {
@@ -48,12 +48,21 @@ pub fn lines(report: &Report, about: &About<'_>) -> Vec<String> {
         Outcome::Done => lines.push(format!("{command} done: {machine}")),
         Outcome::Failed => lines.push(format!("{command} failed: {machine}")),
         Outcome::Interrupted => lines.push(format!("{command} interrupted: {machine}")),
+        // Nothing of it is taken back, and the engine may still be at what it was asked for.
+        Outcome::Abandoned if is_final(about.plan) => lines.push(format!(
+            "{command} left in the middle; the next run waits for what this one had begun (`stack {command}` again, or `stack up`)"
+        )),
         Outcome::Abandoned => lines.push(format!(
             "{command} {machine} (`stack {command}` again, or `stack --project-name {} down`)",
             about.plan.project
         )),
     }
     lines
+}
+
+/// Whether no step of the plan can be taken back.
+fn is_final(plan: &Plan) -> bool {
+    plan.steps.iter().all(|step| step.undo == Undo::Never)
 }
 
 /// The exit code of a run.

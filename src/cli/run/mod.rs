@@ -32,6 +32,7 @@ use crate::plan::diff::up::image::fetch;
 use crate::plan::spec::{ContainerNetwork, ContainerSpec, Kind, ResourceId, Spec};
 use crate::plan::step::{Reason, State, Step, Undo};
 use crate::world::engine::Engine;
+use crate::world::engine::error::code_of_start;
 use crate::world::engine::talk::act::AnonymousVolumes;
 use crate::world::engine::talk::session::{Session as Talk, Terminal};
 use crate::world::{Progress, World, WorldError};
@@ -217,7 +218,11 @@ impl Running<'_> {
                         .remove(self.name, AnonymousVolumes::Remove)
                         .await?;
                 }
-                Err(error.into())
+                let Some(code) = code_of_start(&error) else {
+                    return Err(error.into());
+                };
+                talk(&format!("error: {error}"));
+                Err(Failure::Told(Exit::Container(code)))
             }
         }
     }
@@ -293,6 +298,7 @@ async fn prepare(
     let how = How {
         named: &named,
         goal: Goal::Running,
+        patience: None,
         rollback: true,
     };
     if !needs.stack.services.is_empty() || !needs.stack.networks.is_empty() {
@@ -350,6 +356,7 @@ async fn fetch_image(
         quiet_images: wanted.quiet_pull,
         place: &place,
         host_side: HostSide::Stays,
+        patience: None,
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report).map(|_| ())

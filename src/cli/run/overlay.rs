@@ -27,8 +27,12 @@ pub(super) fn open_with(
         Dependencies::Included
     };
     let mut request = context.request(&services, dependencies)?;
+    let found = file::read(&request, &Disk);
+    if found.stack.is_none() {
+        // The flags of a service that is not there would be one.
+        return context.opened(&request);
+    }
     if request.files.is_empty() {
-        let found = file::read(&request, &Disk);
         request.files = found
             .document
             .files

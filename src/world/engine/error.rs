@@ -46,6 +46,25 @@ pub fn absent_is_fine(answer: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
+/// The code that a shell gives for a program that cannot be started, where that is what the engine refused: 127 for
+/// one that is not there, 126 for one that cannot be run. As the docker client has it.
+pub fn code_of_start(error: &WorldError) -> Option<u8> {
+    let says = |texts: &[&str]| texts.iter().any(|text| error.said.contains(text));
+    if !says(&[
+        "OCI runtime",
+        "runc create failed",
+        "failed to create shim task",
+    ]) {
+        None
+    } else if says(&["executable file not found", "no such file or directory"]) {
+        Some(127)
+    } else if says(&["permission denied", "is a directory"]) {
+        Some(126)
+    } else {
+        None
+    }
+}
+
 /// Whether the engine says that a name is taken.
 pub fn is_name_conflict(error: &Error) -> bool {
     status(error) == Some(409)

@@ -6,9 +6,10 @@ use futures_util::stream::{self};
 use stack::apply::event::Silence;
 use stack::apply::journal::{Journal, JournalError, Paper, replay};
 use stack::apply::report::Outcome;
+use stack::apply::status::Act;
 use stack::apply::{Options, run};
 use stack::plan::spec::{Kind, Spec};
-use stack::plan::step::{Milestone, State, Step, StepIndex};
+use stack::plan::step::{Milestone, State, Step, StepIndex, Undo};
 
 use super::{container, heading, plan, step, volume, world};
 
@@ -221,4 +222,37 @@ fn steps_that_must_not_be_forgotten_are_known() {
         step(flag, State::Present),
     ];
     assert_eq!(careful(&plan(steps, &[])), [true, true, false, true]);
+}
+
+#[test]
+fn what_a_killed_run_had_asked_for_is_asked_for_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lab.journal");
+    let removal = |name: &str| Step {
+        undo: Undo::Never,
+        ..container(name).inverse()
+    };
+    let made = container("made");
+    let plan = plan(
+        vec![removal("asked"), removal("done"), removal("later"), made],
+        &[],
+    );
+    let mut journal = Journal::begin(&path, &heading(), &plan).unwrap();
+    for (step, act) in [
+        (0, Act::Start),
+        (1, Act::Start),
+        (1, Act::Finish),
+        (3, Act::Start),
+    ] {
+        journal.note(StepIndex(step), act).unwrap();
+    }
+    drop(journal);
+    let unfinished = replay(&path, &heading().boot).unwrap().unwrap();
+    let requests = unfinished.requests();
+    let names: Vec<&str> = requests.steps.iter().map(|step| &*step.id.name).collect();
+    // What can be taken back is taken back instead.
+    assert_eq!(names, ["asked"]);
+    let undone = unfinished.unwind();
+    let names: Vec<&str> = undone.steps.iter().map(|step| &*step.id.name).collect();
+    assert_eq!(names, ["made"]);
 }

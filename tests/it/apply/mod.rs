@@ -156,7 +156,7 @@ impl Listener for Minutes {
             } => {
                 format!("{} stuck: {error}; {remedy}", about(subject))
             }
-            Event::Interrupted { again } => format!("interrupted, again: {again}"),
+            Event::Interrupted { again, .. } => format!("interrupted, again: {again}"),
             Event::JournalFailed { error } => format!("journal: {error}"),
             Event::RunFinished {
                 done,
