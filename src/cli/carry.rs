@@ -592,5 +592,13 @@ fn journal_failure(error: JournalError) -> Failure {
     let cause = std::error::Error::source(&error)
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();
-    Failure::said(format!("{error}{cause}"))
+    let text = format!("{error}{cause}");
+    match error {
+        // Without a journal a run that is killed could not be taken back, so nothing is begun.
+        JournalError::Create { .. } | JournalError::Write { .. } => Failure::with_hint(
+            text,
+            "make room there, or name another folder: STACK_STATE_DIR=FOLDER",
+        ),
+        _ => Failure::said(text),
+    }
 }

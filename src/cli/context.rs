@@ -67,7 +67,7 @@ impl Context {
     ) -> Result<Context, Failure> {
         let screen = Screen::look(global.ansi, &settings);
         Ok(Context {
-            here: std::env::current_dir()?,
+            here: crate::cli::here()?,
             global,
             settings,
             screen,
@@ -173,7 +173,10 @@ impl Context {
         // Looking at a project or taking it down needs no secret.
         let mut request = self.request(&[], Dependencies::Included)?;
         request.contents = Contents::Dispensable;
-        Ok(self.opened(&request)?.stack.target())
+        let opened = self.opened(&request).inspect_err(|_| {
+            talk("hint: this command needs no file where the project is named: stack --project-name NAME …");
+        })?;
+        Ok(opened.stack.target())
     }
 
     /// Connects to the engine that the flags and the environment name.

@@ -227,7 +227,7 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
         Command::Errands => return envoys::errands(),
         _ => {}
     }
-    let here = std::env::current_dir()?;
+    let here = here()?;
     settings.fill_from_files(&global.env_files, &here, &global.folder(&here));
     global.fill(&settings)?;
     let private = enter_private_engine(&mut global, &settings)?;
@@ -245,6 +245,16 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
     // A thread that still reads our standard input would keep the process until the next key.
     runtime.shutdown_background();
     outcome
+}
+
+/// The folder that this process was started in.
+fn here() -> Result<std::path::PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::with_hint(
+            format!("the folder that you are in cannot be used: {error}"),
+            "it may be gone: cd to another one",
+        )
+    })
 }
 
 async fn handle(context: &Context, command: Command) -> Outcome {

@@ -4,6 +4,7 @@
 
 pub mod bridge;
 pub mod claims;
+pub mod company;
 pub mod engine;
 pub mod host;
 pub mod orphan;
@@ -62,5 +63,6 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed) -> Vec<Findi
     overlap::check(stack, observed, &mut findings);
     bridge::check(stack, desired, observed, &mut findings);
     claims::check(stack, desired, &mut findings);
+    company::check(stack, desired, observed, &mut findings);
     findings
 }

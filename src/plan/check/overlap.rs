@@ -64,7 +64,11 @@ fn engine_networks(
                     other.spec.name
                 ),
             )
-            .hint(format!("choose another subnet, or remove that network: docker network rm {}", other.spec.name)),
+            .hint(match other.spec.name.as_str() {
+                // The engine's own cannot be removed.
+                "bridge" | "docker_gwbridge" => "choose another subnet".to_owned(),
+                name => format!("choose another subnet, or remove that network: docker network rm {name}"),
+            }),
         );
     }
 }

@@ -2,6 +2,7 @@
 //! files make of them is tested elsewhere.
 
 mod back;
+mod company;
 mod room;
 mod up;
 mod wiring;

@@ -1,0 +1,98 @@
+//! Containers that are not ours and that the stack lives with: those whose namespace it shares, and those on a network
+//! that has to be made anew.
+
+use crate::model::service::Connection;
+use crate::model::stack::Stack;
+use crate::plan::check::Finding;
+use crate::plan::desired::Desired;
+use crate::plan::diff::network::{Fate, fate};
+use crate::plan::observed::{FoundContainer, Observed};
+use crate::plan::spec::{Kind, ResourceId, Spec};
+
+/// Holds the stack against the containers of others.
+pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
+    // A plan without an engine knows of nobody.
+    if observed.engine.version.is_empty() {
+        return;
+    }
+    owners(stack, desired, observed, findings);
+    users(stack, desired, observed, findings);
+}
+
+fn owners(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
+    for service in stack.services.values() {
+        let Connection::Container(owner) = &service.connection else {
+            continue;
+        };
+        let ours = ResourceId::new(Kind::Container, owner);
+        let mut containers = observed.containers.iter();
+        let found = containers
+            .find(|found| found.name == *owner || found.engine_id.starts_with(owner.as_str()));
+        let name = service.name.as_str();
+        let place = ["services", name, "network_mode"];
+        match found {
+            _ if desired.specs.contains_key(&ours) => {}
+            Some(found) if found.runs() => {}
+            Some(found) => findings.push(
+                Finding::error(
+                    "container-stopped",
+                    &place,
+                    format!("service `{name}` shares the network of container `{owner}`, which does not run"),
+                )
+                .hint(format!("start it: docker start {}", found.name)),
+            ),
+            None => findings.push(
+                Finding::error(
+                    "container-missing",
+                    &place,
+                    format!("service `{name}` shares the network of container `{owner}`, which is not there"),
+                )
+                .hint("start that container first; for a service of this file write `service:NAME`"),
+            ),
+        }
+    }
+}
+
+fn users(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
+    let project = Some(stack.project.as_str());
+    for spec in desired.specs.values() {
+        let Spec::Network(network) = spec.as_ref() else {
+            continue;
+        };
+        let Fate::Replace(what) = fate(network, observed) else {
+            continue;
+        };
+        let is_user = |found: &&FoundContainer| {
+            found.project.as_deref() != project
+                && found.runs()
+                && found
+                    .endpoints
+                    .iter()
+                    .any(|own| own.network == network.name)
+        };
+        let users: Vec<&str> = observed
+            .containers
+            .iter()
+            .filter(is_user)
+            .map(|found| found.name.as_str())
+            .collect();
+        if users.is_empty() {
+            continue;
+        }
+        let (key, users) = (network.key.as_str(), users.join(", "));
+        findings.push(
+            Finding::error(
+                "network-in-use",
+                &["networks", key],
+                format!(
+                    "network `{key}` has to be made anew (changed: {}), and containers that are not of this project are on it: {users}",
+                    what.join(", ")
+                ),
+            )
+            .hint(format!(
+                "take them off first: docker network disconnect {} CONTAINER",
+                network.name
+            )),
+        );
+    }
+}
