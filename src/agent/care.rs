@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 const PATIENCE: u32 = 5;
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum News {
     /// A link, an address, a route, a table, a setting of the host.
     Host(Change),
@@ -41,6 +41,42 @@ pub enum News {
     Names,
     /// Some news was lost.
     Everything,
+}
+
+/// What happened while nobody could attend to it: each thing once, however often it was told.
+#[derive(Debug, Default)]
+pub struct Heap {
+    news: BTreeSet<News>,
+}
+
+impl Heap {
+    /// So much is kept one by one; of more than that, only what nothing else stands for.
+    const ROOM: usize = 1024;
+
+    /// Adds news.
+    pub fn add(&mut self, news: News) {
+        self.news.insert(news);
+        if self.news.len() > Heap::ROOM {
+            self.news.retain(|news| !news.is_in_everything());
+            self.news.insert(News::Everything);
+        }
+    }
+
+    /// Takes all of it.
+    pub fn take(&mut self) -> BTreeSet<News> {
+        std::mem::take(&mut self.news)
+    }
+}
+
+impl News {
+    /// Whether a look at everything leaves nothing to know of it.
+    fn is_in_everything(&self) -> bool {
+        match self {
+            News::Host(change) => !matches!(change, Change::LinkGone { .. }),
+            News::Started { .. } | News::Network { .. } | News::Names => true,
+            News::Records | News::Released | News::Everything => false,
+        }
+    }
 }
 
 /// How a look at a project ended.

@@ -2,119 +2,27 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 
-use crate::agent::care::{Care, News, Outcome};
+use crate::agent::care::{Care, Heap, News, Outcome};
+use crate::agent::desk::{Desk, Part, Right};
 use crate::agent::said::{Ear, Said, What};
-use crate::apply::event::Silence;
-use crate::apply::lock::{Holder, Lock, LockError, Patience, is_held};
-use crate::apply::wanted::{Records, Wanted, WantedError, file_name};
+use crate::apply::event::{Event, Listener};
+use crate::apply::lock::Patience;
+use crate::apply::wanted::WantedError;
 use crate::apply::{OnFailure, Options, run};
 use crate::model::name::ProjectName;
-use crate::plan::diff::keep::{Duty, Sight, keep};
+use crate::plan::diff::keep::{Duty, keep};
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::{Kind, ResourceId, Spec};
+use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::Plan;
-use crate::world::text::let_go;
+use crate::world::text::Text;
 use crate::world::{ErrorKind, World, WorldError};
 
 /// How often in a row a project is looked at within one turn: what was restored may show what else is missing.
 const TURNS: usize = 4;
-
-/// Where records, locks and journals are, and of which engine.
-#[derive(Debug, Clone)]
-pub struct Desk {
-    pub records: Records,
-    /// The engine's URL.
-    pub engine: String,
-    /// The folder of locks and journals.
-    pub state: PathBuf,
-    /// The moment as people read it.
-    pub now: fn() -> String,
-    /// Only tells what would be restored.
-    pub dry: bool,
-    pub part: Part,
-}
-
-/// What of the host's side is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// Only what networks stand on: lans, links and flags, which an engine must find when it starts.
-    Ground,
-    /// What can be kept while the engine does not answer: all but doors, which are inside of containers.
-    Alone,
-}
-
-impl Part {
-    fn sight(self) -> Sight {
-        match self {
-            Part::Whole => Sight::Both,
-            Part::Ground | Part::Alone => Sight::Host,
-        }
-    }
-
-    fn has(self, kind: Kind) -> bool {
-        match self {
-            Part::Whole | Part::Alone => true,
-            Part::Ground => [Kind::Lan, Kind::Link, Kind::Promiscuity].contains(&kind),
-        }
-    }
-}
-
-impl Desk {
-    /// What is wanted, as far as it is ours to keep; none where it is not certain.
-    fn wants(&self, wanted: &Wanted) -> Option<Vec<Spec>> {
-        let all = wanted.settled()?.iter();
-        Some(
-            all.filter(|spec| self.part.has(spec.id().kind))
-                .cloned()
-                .collect(),
-        )
-    }
-
-    fn file(&self, project: &ProjectName, ending: &str) -> PathBuf {
-        self.state.join(file_name(project, &self.engine, ending))
-    }
-
-    /// The right to act on a project. One who waits is told by the folder when it may have come; so nothing is left
-    /// there that looks like it.
-    async fn lock(&self, project: &ProjectName, patience: Patience) -> Result<Right, LockError> {
-        let path = self.file(project, "lock");
-        if patience == Patience::None && is_held(&path) {
-            return Ok(Right::Others(What::Busy));
-        }
-        let unfinished = self.file(project, "journal");
-        if unfinished.exists() && !is_held(&path) {
-            return Ok(Right::Others(What::CutOff));
-        }
-        let holder = Holder {
-            pid: std::process::id(),
-            command: "agent".to_owned(),
-            since: (self.now)(),
-        };
-        let lock = match Lock::take(&path, &holder, patience, |_| ()).await {
-            Ok(lock) => lock,
-            Err(LockError::Held(_)) => return Ok(Right::Others(What::Busy)),
-            Err(error @ LockError::File { .. }) => return Err(error),
-        };
-        Ok(match unfinished.exists() {
-            true => Right::Others(What::CutOff),
-            false => Right::Have(lock),
-        })
-    }
-}
-
-/// Whether one may act on a project.
-enum Right {
-    Have(Lock),
-    /// Not before others have: why.
-    Others(What),
-}
 
 /// Why following ended.
 #[derive(Debug)]
@@ -140,6 +48,7 @@ pub async fn follow<W: World>(
         let projects = care.projects().count();
         keeper.say(None, What::Follows { projects });
     }
+    let mut heap = Heap::default();
     loop {
         let wake = care.wake();
         let until = wake.unwrap_or_else(Instant::now);
@@ -148,15 +57,48 @@ pub async fn follow<W: World>(
             Some(()) = stop.next() => return Ended::Stopped,
             () = tokio::time::sleep_until(until), if wake.is_some() => {
                 for (project, wanted) in care.due(Instant::now()) {
-                    if keeper.attend(&mut care, &project, &wanted).await.is_err() {
+                    // While news waits where it comes from it takes more room than all the rest.
+                    let turn = keeper.turn(&project, &wanted, Patience::None);
+                    let (look, heard) = beside(turn, &mut news, |news| heap.add(news)).await;
+                    if keeper.attend(&mut care, &project, look).is_err() || heard == Heard::All {
                         return Ended::Lost;
                     }
                 }
+                // Only now, as what is known of links and locks is that of the looks.
+                for news in heap.take() {
+                    keeper.hear(&mut care, &news);
+                }
             }
             next = news.next() => match next {
-                Some(News::Records) => keeper.take(&mut care, Instant::now()),
-                Some(other) => care.hear(&other, Instant::now()),
+                Some(news) => keeper.hear(&mut care, &news),
                 None => return Ended::Lost,
+            },
+        }
+    }
+}
+
+/// Whether there may be more news.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Some,
+    All,
+}
+
+/// Does something, and hears the news that comes meanwhile.
+async fn beside<T>(
+    act: impl Future<Output = T>,
+    news: &mut (impl Stream<Item = News> + Unpin),
+    mut hear: impl FnMut(News),
+) -> (T, Heard) {
+    let mut act = std::pin::pin!(act);
+    let mut heard = Heard::Some;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut act => return (done, heard),
+            next = news.next(), if heard == Heard::Some => match next {
+                Some(next) => hear(next),
+                None => heard = Heard::All,
             },
         }
     }
@@ -260,14 +202,22 @@ impl<'a, W: World> Keeper<'a, W> {
         care.take(self.records(&mut true), now);
     }
 
-    /// Looks at a project and tells the care how it went.
-    async fn attend(
+    fn hear(&self, care: &mut Care, news: &News) {
+        let now = Instant::now();
+        match news {
+            News::Records => self.take(care, now),
+            other => care.hear(other, now),
+        }
+    }
+
+    /// Tells the care how a look at a project went.
+    fn attend(
         &self,
         care: &mut Care,
         project: &ProjectName,
-        wanted: &[Spec],
+        look: Result<Look, WorldError>,
     ) -> Result<(), Gone> {
-        let look = match self.turn(project, wanted, Patience::None).await {
+        let look = match look {
             Ok(look) => look,
             Err(error) if error.kind == ErrorKind::Unreachable => return Err(Gone),
             Err(error) => Look {
@@ -404,9 +354,8 @@ impl<'a, W: World> Keeper<'a, W> {
         let duty = keep(project, wanted, &observed, sight).map_err(|error| {
             WorldError::new(ErrorKind::Refused, "cannot plan what to restore", error)
         })?;
-        // It may be long until there is news, and what comes next is other code. Where it does not work, memory stays in
-        // use.
-        let _ = let_go();
+        // It may be long until there is news, and what comes next is other code.
+        self.desk.text.let_go();
         Ok((observed, duty))
     }
 
@@ -422,12 +371,11 @@ impl<'a, W: World> Keeper<'a, W> {
             plan,
             self.world,
             None,
-            &Silence,
+            &Sparing(&self.desk.text),
             &options,
             stream::pending(),
         )
         .await;
-        let _ = let_go();
         for index in &report.done {
             let step = &plan.steps[index.0];
             look.restored.push(step.id.clone());
@@ -445,6 +393,15 @@ impl<'a, W: World> Keeper<'a, W> {
             }
         }
         look.failed.is_none()
+    }
+}
+
+/// Hears nothing, and lets go of code and heap between steps.
+struct Sparing<'a>(&'a Text);
+
+impl Listener for Sparing<'_> {
+    fn hear(&self, _event: &Event) {
+        self.0.let_go();
     }
 }
 

@@ -12,5 +12,6 @@
 //! pause that doubles from a second to five minutes.
 
 pub mod care;
+pub mod desk;
 pub mod follow;
 pub mod said;

@@ -9,7 +9,8 @@ use futures_util::stream::{BoxStream, Stream, StreamExt, once, select_all, unfol
 use tokio::time::Instant;
 
 use crate::agent::care::News;
-use crate::agent::follow::{self, Desk, Ended, Part};
+use crate::agent::desk::{Desk, Part};
+use crate::agent::follow::{self, Ended};
 use crate::agent::said::{Ear, Said};
 use crate::apply::wanted;
 use crate::cli::context::Context;
@@ -23,7 +24,7 @@ use crate::world::ground::Ground;
 use crate::world::host::Host;
 use crate::world::live::{Live, is_machines_own};
 use crate::world::netns;
-use crate::world::text::{let_go, share_heap};
+use crate::world::text::{Text, share_heap};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -74,6 +75,7 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
         state: context.state_folder()?,
         now: crate::cli::carry::now,
         dry: context.global.dry_run,
+        text: Text::of_process(),
         part: match arguments.ground {
             true => Part::Ground,
             false => Part::Whole,
@@ -112,7 +114,7 @@ pub async fn run(context: &Context, arguments: AgentArgs) -> Outcome {
 async fn stay(context: &Context, desk: &Desk, voice: &Voice<'_>, socket: &Path) -> Outcome {
     let mut stops = wishes_to_stop()?;
     share_heap();
-    let _ = let_go();
+    desk.text.let_go();
     let mut host = engineless(context, desk, socket).await;
     let mut told = false;
     // Whether it is to be tried again without a reason: what has just come may not be ready.
@@ -123,12 +125,12 @@ async fn stay(context: &Context, desk: &Desk, voice: &Voice<'_>, socket: &Path) 
         let arrival = Arrival::of(socket)?;
         let began = Instant::now();
         let session = async {
-            let live = context.live().await?;
+            let live = context.live().await?.sparing(desk.text.clone());
             // What was needed to come so far is not needed again, and would count beside what comes now.
-            let _ = let_go();
+            desk.text.let_go();
             may_act(&live).await?;
             let news = news(&live, desk).await?;
-            let _ = let_go();
+            desk.text.let_go();
             Ok::<_, Failure>((live, news))
         };
         let session = tokio::select! {

@@ -5,6 +5,7 @@
 //! may not look into its namespace), plans without host-side steps work as ever, and the others are refused with that
 //! reason.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,16 @@ use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use crate::model::name::ProjectName;
-use crate::plan::observed::{FoundContainer, InsideFacts, Observed, Scope};
+use crate::plan::observed::{
+    FoundContainer, FoundResource, HostFacts, InsideFacts, Observed, Scope,
+};
 use crate::plan::spec::ResourceId;
 use crate::plan::step::{Milestone, Step};
 use crate::world::engine::Engine;
 use crate::world::engine::connect::Surroundings;
 use crate::world::host::{Endpoints, Host};
 use crate::world::netns::Namespace;
+use crate::world::text::Text;
 use crate::world::{ErrorKind, Progress, World, WorldError};
 
 /// The engine and its host.
@@ -30,6 +34,8 @@ pub struct Live {
     state: PathBuf,
     /// The host, or why there is none.
     host: OnceCell<Result<Host, String>>,
+    /// Where memory counts more than time: what is let go of between the parts of a look.
+    sparing: Option<Text>,
     /// Set where the host is this machine and this user may not look into its namespace.
     forbidden: OnceLock<()>,
 }
@@ -41,8 +47,32 @@ impl Live {
             engine: Engine::connect(surroundings).await?,
             state,
             host: OnceCell::new(),
+            sparing: None,
             forbidden: OnceLock::new(),
         })
+    }
+
+    /// The same for one who stays: looks take their parts one after the other and use little memory.
+    pub fn sparing(mut self, text: Text) -> Live {
+        self.sparing = Some(text);
+        self
+    }
+
+    /// A look in which the host's part comes after the engine's, and asks nothing of it that is known already.
+    async fn look(&self, scope: &Scope, text: &Text) -> Result<(Observed, HostSide), WorldError> {
+        let observed = self.engine.observe(scope).await?;
+        text.let_go();
+        let Ok(host) = self.host().await else {
+            return Ok((observed, None));
+        };
+        let facts = host.facts().await?;
+        text.let_go();
+        let known = Known {
+            observed: &observed,
+            engine: &self.engine,
+        };
+        let resources = host.observe(scope, &known).await?;
+        Ok((observed, Some((facts, resources))))
     }
 
     /// The engine, for what is asked of it directly.
@@ -128,6 +158,36 @@ fn open_namespace(path: &Path, socket: Option<&Path>) -> io::Result<Namespace> {
     }
 }
 
+/// What the host tells: facts, and the project's resources.
+type HostSide = Option<(HostFacts, BTreeMap<ResourceId, FoundResource>)>;
+
+/// An engine that was looked at a moment ago.
+struct Known<'a> {
+    observed: &'a Observed,
+    engine: &'a Engine,
+}
+
+impl Endpoints for Known<'_> {
+    async fn addresses(&self, container: &str, network: &str) -> Result<Vec<IpAddr>, WorldError> {
+        let found = &self.observed.containers;
+        let found = found.iter().find(|found| found.name == container);
+        let endpoints = found
+            .filter(|found| found.runs())
+            .map(|found| &found.endpoints);
+        let on = endpoints
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| endpoint.network == network);
+        Ok(on
+            .flat_map(|endpoint| endpoint.ipv4.into_iter().chain(endpoint.ipv6))
+            .collect())
+    }
+
+    async fn process(&self, container: &str) -> Result<Option<u32>, WorldError> {
+        self.engine.container_process(container).await
+    }
+}
+
 impl World for Live {
     async fn observe(&self, scope: &Scope) -> Result<Observed, WorldError> {
         if !scope.host {
@@ -143,7 +203,10 @@ impl World for Live {
                 }
             }
         };
-        let (mut observed, host) = tokio::try_join!(self.engine.observe(scope), host_side)?;
+        let (mut observed, host) = match &self.sparing {
+            Some(text) => self.look(scope, text).await?,
+            None => tokio::try_join!(self.engine.observe(scope), host_side)?,
+        };
         match host {
             Some((facts, resources)) => {
                 observed.host = Some(facts);

@@ -1,7 +1,6 @@
 //! The program's memory while it waits. What waits for days needs little of its own code, but the kernel keeps every page
 //! of it that was used once (and sixteen around it), and counts it to the program; and the allocator keeps what was freed.
 
-use std::io;
 use std::ptr::with_exposed_provenance_mut;
 
 /// Has all threads share one heap. Each would get one of its own, which is never given back; and they take turns anyway.
@@ -13,31 +12,42 @@ pub fn share_heap() {
     }
 }
 
-/// Lets go of the program's code and constants, which the kernel reads again page by page where they are used, and of
-/// what was freed.
-pub fn let_go() -> io::Result<()> {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it gives back pages of the heap that nothing is in.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-    let maps = std::fs::read_to_string("/proc/self/smaps")?;
-    for (start, length) in of_files(&maps) {
-        // SAFETY: the mapping is a file's, not writable, and has no page that differs from the file (relocated ones
-        // would), so its pages are as in the file: those that are dropped here are read from it again, the ones of this
-        // very function too.
-        let answer = unsafe {
-            libc::madvise(
-                with_exposed_provenance_mut(start),
-                length,
-                libc::MADV_DONTNEED,
-            )
-        };
-        if answer != 0 {
-            return Err(io::Error::last_os_error());
+/// The program's code and constants, and those of its libraries. They stay where they are while it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Text {
+    mappings: Vec<(usize, usize)>,
+}
+
+impl Text {
+    /// Those of this process; none where the kernel does not tell.
+    pub fn of_process() -> Text {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+        Text {
+            mappings: of_files(&maps),
         }
     }
-    Ok(())
+
+    /// Lets go of them, which the kernel reads again page by page where they are used, and of what was freed. Where it
+    /// does not work, memory stays in use.
+    pub fn let_go(&self) {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: it gives back pages of the heap that nothing is in.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+        for (start, length) in &self.mappings {
+            // SAFETY: the mapping is a file's, not writable, and has no page that differs from the file (relocated ones
+            // would), so its pages are as in the file: those that are dropped here are read from it again, the ones of
+            // this very function too.
+            unsafe {
+                libc::madvise(
+                    with_exposed_provenance_mut(*start),
+                    *length,
+                    libc::MADV_DONTNEED,
+                );
+            }
+        }
+    }
 }
 
 /// Where a file's unchanged pages lie and how long that is, by `/proc/self/smaps` (proc_pid_smaps(5)): a line such as
@@ -71,7 +81,7 @@ fn read_only(line: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{let_go, of_files};
+    use super::{Text, of_files};
 
     #[test]
     fn only_what_is_as_in_the_file_is_let_go_and_comes_back() {
@@ -95,8 +105,8 @@ Anonymous:             0 kB";
             found,
             [(0x55d0_c0a0_0000, 0x3000), (0x55d0_c0a0_3000, 0x1000)]
         );
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        assert!(!of_files(&maps).is_empty());
-        let_go().unwrap();
+        let text = Text::of_process();
+        assert!(!text.mappings.is_empty());
+        text.let_go();
     }
 }

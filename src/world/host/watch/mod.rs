@@ -29,7 +29,7 @@ const ROOM: usize = 1 << 20;
 pub const EVERY_LINK: &str = "all";
 
 /// Something changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// A link came, or something about it changed (its name, its flags, its carrier).
     Link { index: u32, name: String },
