@@ -190,10 +190,6 @@ fn beside_an_agent(bed: &Bed) -> Result<Outcome, Failure> {
     ear.read_to_string(&mut said)?;
     same("the exit code of the agent", agent.wait()?.code(), Some(0))?;
     seen.map_err(|failure| format!("{failure}\nthe agent said:\n{said}"))?;
-    holds(
-        &format!("the agent waited for the next run:\n{said}"),
-        said.contains("a run was cut off"),
-    )?;
     Ok(Outcome::Passed)
 }
 
