@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::address::Mac;
+use crate::model::mark::LinkMark;
 use crate::model::name::{LinkName, NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::model::port::PublishedPort;
 use crate::plan::spec::{DoorSpec, NetworkSpec, ResourceId, Spec};
@@ -137,6 +138,16 @@ pub struct LinkFact {
     pub group: u32,
     /// With their prefix lengths.
     pub addresses: Vec<IpNet>,
+}
+
+impl LinkFact {
+    /// Whether its mark says that it belongs to this project.
+    pub fn is_of(&self, project: &ProjectName) -> bool {
+        self.alias
+            .as_deref()
+            .and_then(LinkMark::from_alias)
+            .is_some_and(|mark| mark.is_of(project))
+    }
 }
 
 /// A route of the host's main table.

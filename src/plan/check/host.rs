@@ -51,6 +51,19 @@ fn shims(stack: &Stack, desired: &Desired, host: &HostFacts, findings: &mut Vec<
             let finding = Finding::error("shim-mac", &place, message);
             findings.push(finding.hint("give the shim another one, or write `auto`"));
         }
+        for address in &shim.addresses {
+            let has = |link: &&LinkFact| {
+                link.name != shim.name.as_str()
+                    && !link.is_of(&stack.project)
+                    && link.addresses.iter().any(|own| own.addr() == *address)
+            };
+            if let Some(link) = host.links.iter().find(has) {
+                let message = format!("{id}: the host has {address} on `{}` already", link.name);
+                let finding =
+                    Finding::error("address-of-host", &["networks", key, "shim"], message);
+                findings.push(finding.hint("give the shim another `address` of the subnet"));
+            }
+        }
         let made = stack.lans.values().find(|lan| lan.parent == shim.parent);
         for route in &shim.routes {
             let destination = route.destination;

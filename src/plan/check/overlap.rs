@@ -3,13 +3,35 @@
 use ipnet::IpNet;
 
 use crate::model::address::overlap;
+use crate::model::mark::ROUTE_PROTOCOL;
 use crate::model::network::{Driver, Network};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed, RouteFact};
 
+/// Routes that the kernel makes of addresses (`RTPROT_KERNEL`, include/uapi/linux/rtnetlink.h).
+const KERNEL: u8 = 2;
+
 /// Holds the stack's subnets against what is there.
 pub fn check(stack: &Stack, observed: &Observed, findings: &mut Vec<Finding>) {
+    if let Some(host) = &observed.host {
+        for lan in stack.lans.values() {
+            for subnet in lan.subnets.iter().map(IpNet::trunc) {
+                let foreign = |route: &&RouteFact| {
+                    // What this project has there is changed with it.
+                    let link = route.link.as_deref().unwrap_or_default();
+                    route.protocol != ROUTE_PROTOCOL
+                        && link != lan.parent.as_str()
+                        && !host
+                            .link(link)
+                            .is_some_and(|link| link.is_of(&stack.project))
+                };
+                let place = ["lans", lan.name.as_str(), "subnet"];
+                let what = format!("lan `{}`", lan.name);
+                routed(&what, subnet, &place, host, foreign, findings);
+            }
+        }
+    }
     for network in stack.networks.values().filter(|network| network.is_made()) {
         if let Some(host) = &observed.host {
             host_addresses(stack, network, host, findings);
@@ -78,8 +100,7 @@ fn is_own(stack: &Stack, other: &FoundNetwork) -> bool {
     other.project.as_deref() == Some(stack.project.as_str())
 }
 
-/// A route of the host that a new bridge's subnet would cover or be covered by. The default route covers all and
-/// says nothing; routes of the engine's own bridges were told above.
+/// Routes of the host that a new bridge's subnet meets. Those of the engine's own bridges were told above.
 fn host_routes(
     network: &Network,
     subnet: IpNet,
@@ -88,36 +109,53 @@ fn host_routes(
     findings: &mut Vec<Finding>,
 ) {
     let key = network.key.as_str();
-    let bridges = |route: &&RouteFact| {
+    let foreign = |route: &&RouteFact| {
         let link = route.link.as_deref().unwrap_or_default();
-        observed
-            .networks
-            .iter()
-            .any(|network| bridge_name(network) == link)
-            || link == "docker_gwbridge"
+        let mut networks = observed.networks.iter();
+        let is_bridge =
+            link == "docker_gwbridge" || networks.any(|network| bridge_name(network) == link);
+        route.protocol != KERNEL || !is_bridge
     };
-    let relevant = |route: &&RouteFact| {
-        route.destination.prefix_len() > 0 && overlap(&route.destination, &subnet)
+    let place = ["networks", key, "ipam", "config"];
+    let what = format!("network `{key}`");
+    routed(&what, subnet, &place, host, foreign, findings);
+}
+
+/// A route for the subnet or a part of it would go on taking packets, or lose them; a wider one only loses these. The
+/// default route, and the two halves that a VPN covers it with, lead everywhere and say nothing.
+fn routed(
+    what: &str,
+    subnet: IpNet,
+    place: &[&str],
+    host: &HostFacts,
+    foreign: impl Fn(&&RouteFact) -> bool,
+    findings: &mut Vec<Finding>,
+) {
+    let meets = |route: &&RouteFact| {
+        route.destination.prefix_len() > 1 && overlap(&route.destination, &subnet)
     };
-    if let Some(route) = host
-        .routes
-        .iter()
-        .filter(relevant)
-        .find(|route| !bridges(route))
-    {
-        let link = route.link.as_deref().unwrap_or("?");
-        findings.push(
-            Finding::error(
-                "subnet-routed",
-                &["networks", key, "ipam", "config"],
-                format!(
-                    "network `{key}`: {subnet} overlaps the host's route to {} by `{link}`",
-                    route.destination
-                ),
-            )
-            .hint("choose a subnet that the host does not already reach another way"),
-        );
-    }
+    let mut routes: Vec<&RouteFact> = host.routes.iter().filter(meets).filter(foreign).collect();
+    // The narrowest is the worst.
+    routes.sort_by_key(|route| std::cmp::Reverse(route.destination.prefix_len()));
+    let Some(route) = routes.first() else { return };
+    let link = route.link.as_deref().unwrap_or("?");
+    let destination = route.destination;
+    let finding = if destination.prefix_len() >= subnet.prefix_len() {
+        Finding::error(
+            "subnet-routed",
+            place,
+            format!("{what}: {subnet} overlaps the host's route to {destination} by `{link}`"),
+        )
+        .hint("choose a subnet that the host does not already reach another way")
+    } else {
+        Finding::warning(
+            "subnet-routed",
+            place,
+            format!("{what}: {subnet} is a part of {destination}, which the host reaches by `{link}`"),
+        )
+        .hint("what the host reaches there at an address of this subnet, it reaches no longer; if that is not wanted, choose another subnet")
+    };
+    findings.push(finding);
 }
 
 fn bridge_name(network: &FoundNetwork) -> String {

@@ -3,6 +3,7 @@
 
 mod back;
 mod company;
+mod ground;
 mod room;
 mod up;
 mod wiring;

@@ -173,7 +173,7 @@ fn a_container_that_is_there_starts_when_its_lan_is_back() {
 }
 
 /// A lan whose parent is this link.
-fn lan_on(parent: &str) -> Lan {
+pub fn lan_on(parent: &str) -> Lan {
     Lan {
         name: "office".parse().unwrap(),
         parent: parent.parse().unwrap(),
