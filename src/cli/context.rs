@@ -23,7 +23,7 @@ use crate::file::Reading;
 use crate::file::active::{Dependencies, Selection};
 use crate::file::files::Disk;
 use crate::file::request::{Contents, Request, Resources, Text};
-use crate::model::name::ProjectName;
+use crate::model::name::{LinkName, ProjectName};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::spec::{Kind, ResourceId};
@@ -380,6 +380,22 @@ impl Opened {
         Some(self.reading.sources.place(span))
     }
 
+    /// The key of the network that asks for a shim of this name.
+    fn network_of_shim(&self, name: &str) -> Option<String> {
+        let stack = &self.stack;
+        let mut networks = stack.networks.values();
+        let network = networks.find(|network| {
+            network.shim.as_ref().is_some_and(|shim| match &shim.name {
+                Some(own) => own.as_str() == name,
+                None => {
+                    let identity = format!("{}-{}", stack.project, network.key);
+                    LinkName::fitted("shim-", &identity).as_str() == name
+                }
+            })
+        })?;
+        Some(network.key.to_string())
+    }
+
     /// The section and key that a resource belongs to.
     fn key(&self, id: &ResourceId) -> Option<(&'static str, String)> {
         let keys = self.keys.get_or_init(|| Keys::of(&self.stack));
@@ -400,7 +416,11 @@ impl Opened {
                 });
                 service.map(|service| ("services", service))
             }
-            Kind::Link | Kind::Promiscuity | Kind::Shim | Kind::Route => None,
+            Kind::Shim => {
+                let network = self.network_of_shim(&id.name)?;
+                Some(("networks", network))
+            }
+            Kind::Link | Kind::Promiscuity | Kind::Route => None,
         }
     }
 }

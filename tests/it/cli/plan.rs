@@ -233,7 +233,7 @@ lans:
           6  > start   container t-a-1         it is not there (stack.yaml:3:3)  after 5
           7  + create  container t-b-1         it is not there (stack.yaml:4:3)  after 1, 4
           8  > start   container t-b-1         it is not there (stack.yaml:4:3)  after 7
-          9  + create  shim shim-t-lan         it is not there                   after 2, 3
+          9  + create  shim shim-t-lan         it is not there (stack.yaml:6:3)  after 2, 3
          10  + create  route shim-t-lan/t-a-1  it is not there                   after 6, 9
         `stack up` does it.
     "#]]
