@@ -84,6 +84,17 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Whether it is null, an empty text, or a list or mapping without anything in it.
+    pub fn says_nothing(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Text(text) => text.is_empty(),
+            Value::Sequence(items) => items.is_empty(),
+            Value::Mapping(mapping) => mapping.is_empty(),
+            Value::Bool(_) | Value::Integer(_) | Value::Large(_) | Value::Float(_) => false,
+        }
+    }
+
     /// The text, where it is one.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {

@@ -107,7 +107,9 @@ impl Binder<'_> {
 
     fn connection(&mut self, key: &str, node: &Node) -> Connection {
         let path = ["services", key, "network_mode"];
-        if let Some(mode) = node.get("network_mode") {
+        // Both together are refused; the networks' addresses are looked at all the same.
+        let has_networks = entries(node, "networks").next().is_some();
+        if let Some(mode) = node.get("network_mode").filter(|_| !has_networks) {
             let word = mode.as_text().unwrap_or("");
             return match (word, word.split_once(':')) {
                 ("host", _) => Connection::Host,

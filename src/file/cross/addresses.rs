@@ -7,20 +7,29 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::diagnostic::Diagnostic;
+use crate::file::cross::course::in_turn;
 use crate::file::cross::{Ground, fixed, pool_of, reserved};
+use crate::model::name::ServiceName;
 use crate::model::network::{Driver, IpvlanMode, Network, Parent};
 use crate::model::service::Service;
 
 /// Who has an address: a path in the file, and words for it.
-#[derive(Clone)]
 struct Holder {
     path: Vec<String>,
     words: String,
+    /// None where it is no service of the file.
+    service: Option<ServiceName>,
 }
+
+/// Who has an address of a wire.
+type Holders = HashMap<(String, IpAddr), Vec<Holder>>;
+
+/// How many of those that have one address in turn are looked at for each further one.
+const MOST_COMPARED: usize = 16;
 
 /// Checks all fixed addresses.
 pub fn check(ground: &mut Ground) {
-    let mut holders: HashMap<(String, IpAddr), Holder> = HashMap::new();
+    let mut holders = Holders::new();
     lan_machines(ground, &mut holders);
     for (service, key, attachment) in ground.attachments() {
         let Some(network) = ground.stack.networks.get(key) else {
@@ -37,7 +46,10 @@ pub fn check(ground: &mut Ground) {
             let words = format!("service `{}`", service.name);
             station(ground, network, address, &path, &words);
             replicas(ground, service, &path, address);
-            claim(ground, network, address, &path, words, &mut holders);
+            if service.scale > 0 {
+                let holder = Holder::of(&path, words, Some(&service.name));
+                claim(ground, network, address, holder, &mut holders);
+            }
         }
     }
     for (key, network) in &ground.stack.networks {
@@ -47,7 +59,8 @@ pub fn check(ground: &mut Ground) {
             let path = ["networks", key.as_str(), "shim", "address", &index];
             let words = format!("the shim of network `{key}`");
             station(ground, network, *address, &path, &words);
-            claim(ground, network, *address, &path, words, &mut holders);
+            let holder = Holder::of(&path, words, None);
+            claim(ground, network, *address, holder, &mut holders);
         }
     }
 }
@@ -61,7 +74,7 @@ fn wire(network: &Network) -> String {
     }
 }
 
-fn lan_machines(ground: &mut Ground, holders: &mut HashMap<(String, IpAddr), Holder>) {
+fn lan_machines(ground: &mut Ground, holders: &mut Holders) {
     for (key, lan) in &ground.stack.lans {
         let wire = format!("link/{}", lan.parent);
         let mut all: Vec<(IpAddr, Vec<String>, String)> = Vec::new();
@@ -96,40 +109,73 @@ fn lan_machines(ground: &mut Ground, holders: &mut HashMap<(String, IpAddr), Hol
             }
         }
         for (address, path, words) in all {
-            let at = (wire.clone(), address);
-            if let Some(other) = holders.get(&at).cloned() {
-                twice(ground, address, &path, &words, &other);
-                continue;
-            }
-            holders.insert(at, Holder { path, words });
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let holder = Holder::of(&path, words, None);
+            hold(ground, (wire.clone(), address), holder, holders);
         }
     }
 }
 
-fn twice(ground: &mut Ground, address: IpAddr, path: &[String], words: &str, other: &Holder) {
-    let message = format!("{words} and {} have one address, {address}", other.words);
-    let diagnostic =
-        Diagnostic::error("duplicate-address", message).hint("give one of them another address");
+impl Holder {
+    fn of(path: &[&str], words: String, service: Option<&ServiceName>) -> Holder {
+        Holder {
+            path: path.iter().map(|step| (*step).to_owned()).collect(),
+            words,
+            service: service.cloned(),
+        }
+    }
+}
+
+fn twice(ground: &mut Ground, address: IpAddr, holder: &Holder, other: &Holder) {
+    let message = format!(
+        "{} and {} have one address, {address}",
+        holder.words, other.words
+    );
+    let diagnostic = match turn(ground, holder, other) {
+        Some((job, later)) => in_turn("duplicate-address", &message, job, later),
+        None => {
+            Diagnostic::error("duplicate-address", message).hint("give one of them another address")
+        }
+    };
     let other: Vec<&str> = other.path.iter().map(String::as_str).collect();
     let diagnostic = ground.also(diagnostic, &other, "first given here");
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let path: Vec<&str> = holder.path.iter().map(String::as_str).collect();
     ground.tell(diagnostic, &path, "the same address again");
+}
+
+/// Of two holders the job that has ended before the other starts, and that other.
+fn turn<'h>(
+    ground: &Ground,
+    one: &'h Holder,
+    two: &'h Holder,
+) -> Option<(&'h ServiceName, &'h ServiceName)> {
+    ground
+        .course
+        .in_turn(one.service.as_ref()?, two.service.as_ref()?)
 }
 
 fn claim(
     ground: &mut Ground,
     network: &Network,
     address: IpAddr,
-    path: &[&str],
-    words: String,
-    holders: &mut HashMap<(String, IpAddr), Holder>,
+    holder: Holder,
+    holders: &mut Holders,
 ) {
-    let path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
-    let at = (wire(network), address);
-    match holders.get(&at).cloned() {
-        Some(other) => twice(ground, address, &path, &words, &other),
-        None => drop(holders.insert(at, Holder { path, words })),
+    hold(ground, (wire(network), address), holder, holders);
+}
+
+fn hold(ground: &mut Ground, at: (String, IpAddr), holder: Holder, holders: &mut Holders) {
+    let address = at.1;
+    let there = holders.entry(at).or_default();
+    // One that has the address at the same time weighs more than a job that has ended.
+    let other = there
+        .iter()
+        .take(MOST_COMPARED)
+        .min_by_key(|other| turn(ground, &holder, other).is_some());
+    if let Some(other) = other {
+        twice(ground, address, &holder, other);
     }
+    there.push(holder);
 }
 
 /// Whether an address can be that of a station in its network.

@@ -6,12 +6,25 @@ use crate::diagnostic::Diagnostic;
 use crate::file::cross::Ground;
 use crate::file::cross::addresses::scale_place;
 use crate::model::address::Mac;
+use crate::model::name::ServiceName;
 use crate::model::network::{Driver, Network};
 use crate::model::service::{Connection, Service};
 
+/// Who has an address: a path in the file, and the service where it is one.
+struct Holder {
+    path: Vec<String>,
+    service: Option<ServiceName>,
+}
+
+/// Who has an address of a wire.
+type Given = HashMap<(String, Mac), Vec<Holder>>;
+
+/// How many of those that have one address in turn are looked at for each further one.
+const MOST_COMPARED: usize = 16;
+
 /// Checks all fixed MAC addresses.
 pub fn check(ground: &mut Ground) {
-    let mut given: HashMap<(String, Mac), Vec<String>> = HashMap::new();
+    let mut given = Given::new();
     for (service, key, attachment) in ground.attachments() {
         let Some(mac) = attachment.mac_address else {
             continue;
@@ -28,7 +41,7 @@ pub fn check(ground: &mut Ground) {
             continue;
         };
         driver(ground, network, &path);
-        claim(ground, &mut given, network, mac, &path);
+        claim(ground, &mut given, network, mac, (Some(service), &path));
     }
     for service in ground.stack.services.values() {
         let Some(mac) = service.mac_address else {
@@ -61,7 +74,7 @@ pub fn check(ground: &mut Ground) {
             Some(_) => {}
             None => {
                 driver(ground, network, &path);
-                claim(ground, &mut given, network, mac, &path);
+                claim(ground, &mut given, network, mac, (Some(service), &path));
             }
         }
     }
@@ -72,7 +85,7 @@ pub fn check(ground: &mut Ground) {
         let path = ["networks", key.as_str(), "shim", "mac_address"];
         form(ground, mac, &path);
         driver(ground, network, &path);
-        claim(ground, &mut given, network, mac, &path);
+        claim(ground, &mut given, network, mac, (None, &path));
     }
 }
 
@@ -136,29 +149,34 @@ fn driver(ground: &mut Ground, network: &Network, path: &[&str]) {
 
 fn claim(
     ground: &mut Ground,
-    given: &mut HashMap<(String, Mac), Vec<String>>,
+    given: &mut Given,
     network: &Network,
     mac: Mac,
-    path: &[&str],
+    (service, path): (Option<&Service>, &[&str]),
 ) {
+    if service.is_some_and(|service| service.scale == 0) {
+        return;
+    }
     let wire = match &network.parent {
         Some(parent) => format!("link/{}", parent.link()),
         None => format!("network/{}", network.key),
     };
-    match given.get(&(wire.clone(), mac)).cloned() {
-        Some(other) => {
-            let message = format!("{mac} is given twice in network `{}`", network.key);
-            let diagnostic = Diagnostic::error("duplicate-mac", message)
-                .hint("give one of them another address, or none: the engine makes one");
-            let other: Vec<&str> = other.iter().map(String::as_str).collect();
-            let diagnostic = ground.also(diagnostic, &other, "first given here");
-            ground.tell(diagnostic, path, "the same address again");
-        }
-        None => {
-            given.insert(
-                (wire, mac),
-                path.iter().map(|step| (*step).to_owned()).collect(),
-            );
-        }
+    let holder = Holder {
+        path: path.iter().map(|step| (*step).to_owned()).collect(),
+        service: service.map(|service| service.name.clone()),
+    };
+    let there = given.entry((wire, mac)).or_default();
+    let at_once = |other: &&Holder| match (&holder.service, &other.service) {
+        (Some(one), Some(two)) => ground.course.in_turn(one, two).is_none(),
+        _ => true,
+    };
+    if let Some(other) = there.iter().take(MOST_COMPARED).find(at_once) {
+        let message = format!("{mac} is given twice in network `{}`", network.key);
+        let diagnostic = Diagnostic::error("duplicate-mac", message)
+            .hint("give one of them another address, or none: the engine makes one");
+        let other: Vec<&str> = other.path.iter().map(String::as_str).collect();
+        let diagnostic = ground.also(diagnostic, &other, "first given here");
+        ground.tell(diagnostic, path, "the same address again");
     }
+    there.push(holder);
 }

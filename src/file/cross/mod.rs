@@ -6,6 +6,7 @@
 
 pub mod addresses;
 pub mod bridges;
+pub mod course;
 pub mod dhcp;
 pub mod macs;
 pub mod modes;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::cross::course::Course;
 use crate::file::document::Document;
 use crate::model::name::NetworkName;
 use crate::model::network::{Network, Pool};
@@ -33,6 +35,7 @@ pub fn check(stack: &Stack, document: &Document, told: &mut Diagnostics) {
     let mut ground = Ground {
         stack,
         document,
+        course: Course::of(stack),
         told,
     };
     pools::check(&mut ground);
@@ -51,6 +54,7 @@ pub fn check(stack: &Stack, document: &Document, told: &mut Diagnostics) {
 pub struct Ground<'a> {
     pub stack: &'a Stack,
     pub document: &'a Document,
+    pub course: Course<'a>,
     told: &'a mut Diagnostics,
 }
 

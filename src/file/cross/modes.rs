@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::cross::{Ground, listed};
+use crate::file::value;
 use crate::model::name::NetworkName;
 use crate::model::network::Driver;
 use crate::model::service::{Attachment, Connection, Service};
@@ -17,7 +18,8 @@ pub fn check(ground: &mut Ground) {
             Connection::Service(_) | Connection::Container(_) => borrowed(ground, service),
             Connection::Host => host(ground, service),
             Connection::None => {}
-            Connection::DefaultBridge | Connection::Named(_) => {}
+            Connection::DefaultBridge => {}
+            Connection::Named(mode) => named(ground, name, mode),
             Connection::Networks(networks) => {
                 alone(ground, name, networks.keys());
                 for (key, attachment) in networks {
@@ -30,11 +32,12 @@ pub fn check(ground: &mut Ground) {
     }
 }
 
+/// Whether a service has a key with something in it: an empty list or text asks the engine for nothing.
 fn is_written(ground: &Ground, name: &str, key: &str) -> bool {
-    ground
-        .document
-        .key_place(&["services", name, key])
-        .is_some()
+    let services = ground.document.root.get("services");
+    services
+        .and_then(|services| services.get(name)?.get(key))
+        .is_some_and(|node| !node.says_nothing())
 }
 
 fn refuse(ground: &mut Ground, name: &str, key: &str, message: String, hint: &str) {
@@ -45,6 +48,27 @@ fn refuse(ground: &mut Ground, name: &str, key: &str, message: String, hint: &st
         "because of this",
     );
     ground.tell(diagnostic, &["services", name, key], "");
+}
+
+/// A mode that is no word of the engine's is one of its networks, or such a word mistyped.
+fn named(ground: &mut Ground, name: &str, mode: &str) {
+    let mut networks = ground.stack.networks.values();
+    if networks.any(|network| network.name == mode) {
+        return;
+    }
+    let near = match mode.split_once(':') {
+        Some((word, owner)) => value::nearest(word, ["service", "container"].into_iter())
+            .map(|near| format!("{near}:{owner}")),
+        None => value::nearest(mode, ["host", "none", "bridge"].into_iter()).map(str::to_owned),
+    };
+    if let Some(near) = near {
+        let message = format!(
+            "service `{name}`: `{mode}` is no mode, and taken for a network of the engine with this name"
+        );
+        let diagnostic =
+            Diagnostic::warning("unknown-value", message).hint(format!("did you mean `{near}`?"));
+        ground.tell(diagnostic, &["services", name, "network_mode"], "");
+    }
 }
 
 /// A namespace that belongs to another container takes no settings of its own.
@@ -62,8 +86,6 @@ fn borrowed(ground: &mut Ground, service: &Service) {
     for (key, words) in [
         ("hostname", "hostname and the network mode"),
         ("dns", "dns and the network mode"),
-        ("dns_search", "dns-search and the network mode"),
-        ("dns_opt", "dns-opt and the network mode"),
         (
             "extra_hosts",
             "custom host-to-IP mapping and the network mode",
@@ -77,6 +99,19 @@ fn borrowed(ground: &mut Ground, service: &Service) {
                 "service `{name}`: conflicting options: {words}: the namespace is that of `{owner}`"
             );
             refuse(ground, name, key, message, &format!("set it on `{owner}`"));
+        }
+    }
+    // Engines do not look at these, and use the owner's.
+    for key in ["dns_search", "dns_opt"] {
+        if is_written(ground, name, key) {
+            let message = format!(
+                "service `{name}`: {key} does nothing here: the namespace is that of `{owner}`"
+            );
+            let diagnostic = Diagnostic::warning("key-without-effect", message)
+                .hint(format!("set it on `{owner}`"));
+            let mode = ["services", name, "network_mode"];
+            let diagnostic = ground.also(diagnostic, &mode, "because of this");
+            ground.tell(diagnostic, &["services", name, key], "");
         }
     }
 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::cross::addresses::scale_place;
+use crate::file::cross::course::in_turn;
 use crate::file::cross::{Ground, listed};
+use crate::model::name::{NetworkName, ServiceName};
 use crate::model::network::Driver;
 use crate::model::port::{Protocol, PublishedPort};
 use crate::model::service::{Connection, Service};
@@ -79,25 +81,59 @@ fn mode(ground: &mut Ground, service: &Service) {
     let Connection::Networks(networks) = &service.connection else {
         return;
     };
-    let on_wire = |key: &&crate::model::name::NetworkName| {
-        ground.stack.networks.get(*key).is_some_and(|network| {
-            matches!(network.driver, Driver::Macvlan(_) | Driver::Ipvlan(..))
-        })
+    if networks.is_empty() || publishes(ground, service) {
+        return;
+    }
+    let is_internal = |key: &&NetworkName| unpublished(ground, key) == Some(Unpublished::Internal);
+    let all = listed(networks.keys().map(NetworkName::as_str));
+    let internal = networks.keys().filter(is_internal).count();
+    let (why, hint) = if internal == networks.len() {
+        (
+            format!("an internal network publishes no ports, and {all} is internal"),
+            "remove the ports, or add a network that is not internal",
+        )
+    } else {
+        let rest = if internal > 0 {
+            "is internal or sits on a parent link"
+        } else {
+            "sits on a parent link"
+        };
+        (
+            format!("ports are published by bridges only, and {all} {rest}"),
+            "remove the ports: the container has an address of its own on the wire, with all its ports",
+        )
     };
-    if !networks.is_empty() && networks.keys().all(|key| on_wire(&key)) {
-        let all = listed(networks.keys().map(crate::model::name::NetworkName::as_str));
-        let message = format!(
-            "service `{name}`: ports are published by bridges only, and {all} sits on a parent link"
-        );
-        let diagnostic = Diagnostic::warning("ports-without-effect", message)
-            .hint("remove the ports: the container has an address of its own on the wire, with all its ports");
-        ground.tell(diagnostic, &path, "nothing is published");
+    let message = format!("service `{name}`: {why}");
+    let diagnostic = Diagnostic::warning("ports-without-effect", message).hint(hint);
+    ground.tell(diagnostic, &path, "nothing is published");
+}
+
+/// Why a network publishes no ports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unpublished {
+    /// Its containers are on a wire of their own.
+    OnWire,
+    /// An internal bridge has no way out, and the engine drops the ports without a word.
+    Internal,
+}
+
+fn unpublished(ground: &Ground, key: &NetworkName) -> Option<Unpublished> {
+    let network = ground.stack.networks.get(key)?;
+    match network.driver {
+        Driver::Macvlan(_) | Driver::Ipvlan(..) => Some(Unpublished::OnWire),
+        Driver::Bridge if network.internal => Some(Unpublished::Internal),
+        Driver::Bridge
+        | Driver::DefaultBridge
+        | Driver::Overlay
+        | Driver::Host
+        | Driver::None
+        | Driver::Plugin(_) => None,
     }
 }
 
 fn replicas(ground: &mut Ground, service: &Service) {
     let name = service.name.as_str();
-    if service.scale < 2 || !publishes(service) {
+    if service.scale < 2 || !publishes(ground, service) {
         return;
     }
     for (index, port) in service.ports.iter().enumerate() {
@@ -132,9 +168,12 @@ fn replicas(ground: &mut Ground, service: &Service) {
     }
 }
 
-fn publishes(service: &Service) -> bool {
+fn publishes(ground: &Ground, service: &Service) -> bool {
     match &service.connection {
-        Connection::DefaultBridge | Connection::Named(_) | Connection::Networks(_) => true,
+        Connection::DefaultBridge | Connection::Named(_) => true,
+        Connection::Networks(networks) => networks
+            .keys()
+            .any(|key| unpublished(ground, key).is_none()),
         Connection::Host | Connection::None | Connection::Service(_) | Connection::Container(_) => {
             false
         }
@@ -143,7 +182,7 @@ fn publishes(service: &Service) -> bool {
 
 /// One fixed port of the host.
 struct Taken<'a> {
-    service: &'a str,
+    service: &'a ServiceName,
     index: usize,
     host_ip: Option<IpAddr>,
 }
@@ -153,33 +192,38 @@ const MOST_COMPARED: usize = 16;
 
 fn collisions(ground: &mut Ground) {
     let mut taken: HashMap<(Protocol, u16), Vec<Taken>> = HashMap::new();
-    for service in ground
-        .stack
-        .services
-        .values()
-        .filter(|service| publishes(service) && service.scale > 0)
-    {
+    let stack = ground.stack;
+    let all = stack.services.values();
+    for service in all.filter(|service| service.scale > 0 && !service.ports.is_empty()) {
+        if !publishes(ground, service) {
+            continue;
+        }
         for (index, port) in service.ports.iter().enumerate() {
             let Some(range) = port.published.filter(|range| range.first == range.last) else {
                 continue;
             };
             let there = taken.entry((port.protocol, range.first)).or_default();
-            let clash = there
+            let second = &service.name;
+            let clashes = there
                 .iter()
                 .take(MOST_COMPARED)
-                .find(|other| meet(other.host_ip, port.host_ip));
-            if let Some(other) = clash {
-                let (first, second) = (other.service, service.name.as_str());
+                .filter(|other| meet(other.host_ip, port.host_ip));
+            // One that is there at the same time weighs more than a job that has ended.
+            let clash = clashes
+                .map(|other| (other, ground.course.in_turn(other.service, second)))
+                .min_by_key(|(_, turn)| turn.is_some());
+            if let Some((other, turn)) = clash {
                 told(
                     ground,
                     port,
                     range.first,
-                    (first, other.index),
+                    (other.service, other.index),
                     (second, index),
+                    turn,
                 );
             }
             there.push(Taken {
-                service: service.name.as_str(),
+                service: second,
                 index,
                 host_ip: port.host_ip,
             });
@@ -191,8 +235,9 @@ fn told(
     ground: &mut Ground,
     port: &PublishedPort,
     number: u16,
-    first: (&str, usize),
-    second: (&str, usize),
+    first: (&ServiceName, usize),
+    second: (&ServiceName, usize),
+    turn: Option<(&ServiceName, &ServiceName)>,
 ) {
     let message = if first.0 == second.0 {
         format!(
@@ -205,18 +250,25 @@ fn told(
             first.0, second.0, port.protocol
         )
     };
-    let diagnostic = Diagnostic::error("duplicate-port", message)
-        .hint("give one of them another port, or another address of the host");
+    let diagnostic = match turn {
+        Some((job, later)) => in_turn("duplicate-port", &message, job, later),
+        None => Diagnostic::error("duplicate-port", message)
+            .hint("give one of them another port, or another address of the host"),
+    };
+    let label = match turn {
+        Some(_) => "published again",
+        None => "port is already allocated",
+    };
     let (one, two) = (first.1.to_string(), second.1.to_string());
     let diagnostic = ground.also(
         diagnostic,
-        &["services", first.0, "ports", &one, "published"],
+        &["services", first.0.as_str(), "ports", &one, "published"],
         "first published here",
     );
     ground.tell(
         diagnostic,
-        &["services", second.0, "ports", &two, "published"],
-        "port is already allocated",
+        &["services", second.0.as_str(), "ports", &two, "published"],
+        label,
     );
 }
 

@@ -38,14 +38,17 @@ pub fn check(ground: &mut Ground) {
 fn demands<'a>(ground: &Ground<'a>, v4: bool) -> BTreeMap<&'a NetworkName, Demand<'a>> {
     let mut demands: BTreeMap<&NetworkName, Demand> = BTreeMap::new();
     for (service, key, attachment) in ground.attachments() {
+        // No container of it is there, or none when all others are.
+        if service.scale == 0 || ground.course.is_job(service) {
+            continue;
+        }
         let demand = demands.entry(key).or_default();
         match fixed(attachment).find(|(_, address)| address.is_ipv4() == v4) {
             Some((_, address)) => drop(demand.fixed.insert(address)),
-            None if service.scale > 0 => {
+            None => {
                 demand.automatic += u128::from(service.scale);
                 demand.services.push(service.name.as_str());
             }
-            None => {}
         }
     }
     demands

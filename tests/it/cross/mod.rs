@@ -4,6 +4,7 @@ mod addresses;
 mod modes;
 mod pools;
 mod room;
+mod turns;
 mod wires;
 
 use expect_test::Expect;

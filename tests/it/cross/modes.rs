@@ -218,3 +218,98 @@ networks: {back: {}, front: {}}
         "#]],
     );
 }
+
+#[test]
+fn what_says_nothing_or_is_not_looked_at_is_not_refused_in_a_borrowed_namespace() {
+    tells(
+        "
+services:
+  ts: {image: x}
+  app: {image: x, network_mode: \"service:ts\", expose: [], links: [], extra_hosts: [], hostname: \"\", dns: [], mac_address: \"\"}
+  dns: {image: x, network_mode: \"service:ts\", dns_search: [lan], dns_opt: [\"ndots:1\"]}
+  host: {image: x, network_mode: host, links: [], mac_address: \"\"}
+",
+        expect![[r#"
+            warning[key-without-effect]: service `dns`: dns_search does nothing here: the namespace is that of `ts`
+             --> stack.yaml:5:47
+              |
+            5 |   dns: {image: x, network_mode: "service:ts", dns_search: [lan], dns_opt: ["ndots:1"]}
+              |                                 ------------ because of this
+              |                                               ^^^^^^^^^^
+            hint: set it on `ts`
+
+            warning[key-without-effect]: service `dns`: dns_opt does nothing here: the namespace is that of `ts`
+             --> stack.yaml:5:66
+              |
+            5 |   dns: {image: x, network_mode: "service:ts", dns_search: [lan], dns_opt: ["ndots:1"]}
+              |                                 ------------ because of this
+              |                                                                  ^^^^^^^
+            hint: set it on `ts`
+
+        "#]],
+    );
+}
+
+#[test]
+fn a_mode_is_told_when_it_is_a_word_mistyped() {
+    tells(
+        "
+services:
+  one: {image: x, network_mode: hots}
+  two: {image: x, network_mode: \"servise:one\"}
+  three: {image: x, network_mode: proxy}
+  four: {image: x, network_mode: hosts, depends_on: [five]}
+  five: {image: x, networks: [n]}
+networks:
+  n: {name: hosts}
+",
+        expect![[r#"
+            warning[unknown-value]: service `one`: `hots` is no mode, and taken for a network of the engine with this name
+             --> stack.yaml:3:33
+              |
+            3 |   one: {image: x, network_mode: hots}
+              |                                 ^^^^
+            hint: did you mean `host`?
+
+            warning[unknown-value]: service `two`: `servise:one` is no mode, and taken for a network of the engine with this name
+             --> stack.yaml:4:33
+              |
+            4 |   two: {image: x, network_mode: "servise:one"}
+              |                                 ^^^^^^^^^^^^^
+            hint: did you mean `service:one`?
+
+        "#]],
+    );
+}
+
+#[test]
+fn addresses_are_looked_at_beside_a_mode_too() {
+    tells(
+        "
+services:
+  one: {image: x, network_mode: host, networks: {n: {ipv4_address: 10.2.0.5}}}
+networks:
+  n: {ipam: {config: [{subnet: 10.1.0.0/24}]}}
+",
+        expect![[r#"
+            error[excludes]: service one declares mutually exclusive `network_mode` and `networks`
+             --> stack.yaml:3:33
+              |
+            3 |   one: {image: x, network_mode: host, networks: {n: {ipv4_address: 10.2.0.5}}}
+              |                                 ^^^^ this takes the place of all networks
+              |                                       -------- and here are networks
+            hint: keep one of the two
+
+            error[outside-subnet]: service `one`: 10.2.0.5 is outside network `n`, which is 10.1.0.0/24
+             --> stack.yaml:3:68
+              |
+            3 |   one: {image: x, network_mode: host, networks: {n: {ipv4_address: 10.2.0.5}}}
+              |                                                                    ^^^^^^^^ it does not belong to any of this network's subnets
+            ...
+            5 |   n: {ipam: {config: [{subnet: 10.1.0.0/24}]}}
+              |                                ----------- the subnet
+            hint: choose an address in 10.1.0.0/24
+
+        "#]],
+    );
+}
