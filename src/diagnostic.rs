@@ -194,6 +194,13 @@ impl Diagnostics {
         }
     }
 
+    /// Takes all of others in.
+    pub fn append(&mut self, others: Diagnostics) {
+        self.left_out += others.left_out;
+        self.left_out_errors |= others.left_out_errors;
+        others.all.into_iter().for_each(|one| self.push(one));
+    }
+
     /// Whether further ones are only counted, so that none need be worded with care.
     pub fn is_full(&self) -> bool {
         self.all.len() >= MOST

@@ -132,7 +132,7 @@ fn device_request(request: &mut Node) {
         missing(request, "count", |span| Node::text("all", span));
     }
     if let Some(count) = request.get_mut("count")
-        && count.as_text().is_some()
+        && count.as_text() == Some("all")
     {
         count.value = Value::Integer(-1);
     }

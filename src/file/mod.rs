@@ -205,7 +205,8 @@ fn finish(
         );
     }
     active::select(root, &selection, &mut document.inactive, &mut loader.told);
-    if request.env_files == EnvFiles::FoldedIn {
+    // Which files are meant is known when variables are filled in; Compose looks at none before.
+    if request.env_files == EnvFiles::FoldedIn && request.variables == Variables::FilledIn {
         resolve::apply(loader, root, environment);
     }
     if request.resources == Resources::Used {

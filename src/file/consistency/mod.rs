@@ -117,6 +117,7 @@ impl Checker<'_> {
         self.references(name, service);
         self.scale(name, service);
         self.resources(name, service);
+        self.device_requests(name, service);
         self.mounts(name, service);
         if let Some(port) = items(service, "ports").iter().find(|port| {
             port.get("target")
@@ -321,6 +322,43 @@ impl Checker<'_> {
                     .at(own.span)
                     .also(below.span, "another value");
                 self.tell(name, key, diagnostic);
+            }
+        }
+    }
+
+    /// Devices by capability are asked for by number or by name.
+    fn device_requests(&mut self, name: &str, service: &Node) {
+        let reserved = service
+            .get("deploy")
+            .and_then(|deploy| deploy.get("resources")?.get("reservations"));
+        let groups = [
+            ("gpus", Some(service), "gpus"),
+            ("devices", reserved, "deploy.resources.reservations.devices"),
+        ];
+        for (key, holder, path) in groups {
+            let requests = holder.map_or(&[][..], |holder| items(holder, key));
+            for (index, request) in requests.iter().enumerate() {
+                let path = format!("{path}[{index}]");
+                if let (Some(count), Some(ids)) = (request.get("count"), request.get("device_ids"))
+                    && !ids.says_nothing()
+                {
+                    let message = format!(
+                        "services.{name}.{path}: \"count\" and \"device_ids\" attributes are exclusive"
+                    );
+                    let diagnostic = Diagnostic::error("excludes", message)
+                        .label(count.span, "so many, whichever they are")
+                        .also(key_span(request, "device_ids"), "and just these")
+                        .hint("keep one of the two");
+                    self.tell(name, &path, diagnostic);
+                }
+                if key == "devices" && request.get("capabilities").is_none() {
+                    let message =
+                        format!("services.{name}.{path}: missing property 'capabilities'");
+                    let diagnostic = Diagnostic::error("missing-key", message)
+                        .at(request.span)
+                        .hint("say what the devices must be able to do: capabilities: [gpu]");
+                    self.tell(name, &path, diagnostic);
+                }
             }
         }
     }

@@ -17,6 +17,15 @@ impl Checker<'_> {
             };
             let Some(name) = node.as_text() else { continue };
             let first_valid = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if name.is_empty() {
+                let message = format!("services.{}: container_name is empty", entry.key);
+                self.told.push(
+                    Diagnostic::error("bad-name", message)
+                        .at(node.span)
+                        .hint("remove the key, or give a variable a default: ${NAME:-web}"),
+                );
+                continue;
+            }
             if !first_valid || name.len() < 2 || !value::is_name(name) {
                 self.told.push(
                     Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a container"))

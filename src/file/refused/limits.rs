@@ -194,8 +194,9 @@ impl Judge<'_> {
             let hint = "write how many processors it may use, such as 0.5";
             self.refuse(node, &path("cpus"), "out-of-range", &why, hint);
         }
+        // Engines take what is not positive for not given.
         for (key, other) in [("cpu_period", period), ("cpu_quota", quota)] {
-            if let Some((other, _)) = other {
+            if let Some((other, _)) = other.filter(|(_, number)| *number > 0) {
                 let message = format!(
                     "services.{name}: Conflicting options: cpus and {key} cannot both be set"
                 );

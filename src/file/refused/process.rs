@@ -1,5 +1,6 @@
 //! What a process is given beside its limits: signals, health tests, capabilities, namespaces, kernel parameters.
 
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::file::refused::words::{CAPABILITIES, SIGNALS, is_signal};
 use crate::file::refused::{Judge, entries, instead, is_windows, items, text};
 use crate::file::tree::Node;
@@ -128,6 +129,15 @@ impl Judge<'_> {
             let hint = instead(mode, &["host", "service:NAME", "container:NAME"]);
             self.doubt(node, &path("pid"), "unknown-value", &why, &hint);
         }
+        if let Some((node, "host")) = text(service, "uts")
+            && service
+                .get("hostname")
+                .is_some_and(|node| !node.says_nothing())
+        {
+            let why = "conflicting options: hostname and the UTS mode: the name is the host's own";
+            let hint = "remove one of the two";
+            self.refuse(node, &path("uts"), "mode-excludes", why, hint);
+        }
         if let Some((node, mode)) = text(service, "uts").filter(|(_, mode)| *mode != "host") {
             let why = format!(
                 "invalid UTS mode: {mode}: newer engines refuse it, older ones take it for none"
@@ -190,7 +200,13 @@ impl Judge<'_> {
                 "set it on the host: sysctl -w {parameter}={}",
                 entry.node.scalar_text().unwrap_or_default()
             );
-            self.refuse(&node, &path, "unknown-value", &why, &hint);
+            // The refusal is runc's: a runtime with a kernel of its own, such as Kata's, may set them.
+            match text(service, "runtime") {
+                None | Some((_, "runc" | "io.containerd.runc.v2")) => {
+                    self.refuse(&node, &path, "unknown-value", &why, &hint);
+                }
+                Some(_) => self.doubt(&node, &path, "unknown-value", &why, &hint),
+            }
         }
     }
 
@@ -229,10 +245,19 @@ impl Judge<'_> {
                 "service \"{name}\" waits until \"{0}\" is healthy, and the health check of \"{0}\" is switched off",
                 entry.key
             );
-            let diagnostic = crate::diagnostic::Diagnostic::error("never-healthy", message)
-                .label(node.span, "container has no healthcheck configured")
-                .also(place.span, "switched off here")
-                .hint("wait for `service_started`, or give the service a test");
+            let severity = match entry.node.get("required").and_then(Node::as_bool) {
+                // Then a failed wait is told, and the service starts all the same.
+                Some(false) => Severity::Warning,
+                _ => Severity::Error,
+            };
+            let diagnostic = Diagnostic::error("never-healthy", message);
+            let diagnostic = Diagnostic {
+                severity,
+                ..diagnostic
+            }
+            .label(node.span, "container has no healthcheck configured")
+            .also(place.span, "switched off here")
+            .hint("wait for `service_started`, or give the service a test");
             self.told.push(diagnostic.path(path));
         }
     }

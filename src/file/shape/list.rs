@@ -105,6 +105,8 @@ impl Shaper<'_> {
     pub fn hosts(&mut self, node: Node, path: &Path) -> Option<Node> {
         let span = node.span;
         let mut all: Vec<(String, String, Span)> = Vec::new();
+        // Where variables stay as written, nobody knows yet what is the host and what the address.
+        let mut items = Vec::new();
         match node.value {
             Value::Mapping(mapping) => {
                 for Entry { key, node, .. } in mapping.into_entries() {
@@ -125,13 +127,17 @@ impl Shaper<'_> {
                     }
                 }
             }
-            Value::Sequence(items) => {
-                for (index, item) in items.into_iter().enumerate() {
+            Value::Sequence(written) => {
+                for (index, item) in written.into_iter().enumerate() {
                     let here = path.item(index);
                     let Some(text) = item.as_text() else {
                         self.wrong(&item, "a string", &here);
                         continue;
                     };
+                    if self.is_open(text) {
+                        items.push(item);
+                        continue;
+                    }
                     match text.split_once('=').or_else(|| text.split_once(':')) {
                         Some((host, addresses)) => {
                             all.extend(
@@ -155,9 +161,8 @@ impl Shaper<'_> {
             }
             _ => return self.wrong(&node, "a mapping or a list of HOST=ADDRESS", path),
         }
-        let mut items = Vec::new();
         for (host, address, span) in all {
-            if host.is_empty() || host.contains([':', '=']) {
+            if host.is_empty() || (host.contains([':', '=']) && !self.is_open(&host)) {
                 let message = format!("bad host name '{host}'");
                 let node = Node::text(host, span);
                 self.unreadable(&node, "bad-host", message, "write HOST=ADDRESS", path);

@@ -24,6 +24,7 @@ impl Shaper<'_> {
             .join(", ");
         let message = format!("`{text}` is not one of the values it can have");
         let hint = match value::nearest(text, choices.iter().copied()) {
+            None if text.is_empty() => format!("remove the key, or write one of {all}"),
             Some(near) => format!("did you mean `{near}`? it can be {all}"),
             None => format!("it can be {all}"),
         };
@@ -77,13 +78,8 @@ impl Shaper<'_> {
                 Ok(number) => Some(number),
                 Err(_) => {
                     let message = format!("`{text}` is not a whole number");
-                    return self.unreadable(
-                        &node,
-                        "wrong-type",
-                        message,
-                        "write a whole number",
-                        path,
-                    );
+                    let hint = whole(text, path);
+                    return self.unreadable(&node, "wrong-type", message, &hint, path);
                 }
             },
             _ => None,
@@ -209,5 +205,18 @@ impl Shaper<'_> {
                 )
             }
         }
+    }
+}
+
+/// The remedy where a text should be a whole number. Processor times are microseconds for Compose, without a unit.
+fn whole(text: &str, path: &Path) -> String {
+    let nanoseconds = value::duration(text).ok().filter(|length| *length > 0);
+    match nanoseconds {
+        Some(length) if path.to_string().contains(".cpu_") => format!(
+            "Compose takes microseconds here, without a unit: {}",
+            length / 1_000
+        ),
+        Some(_) => "write a whole number without a unit".to_owned(),
+        None => "write a whole number".to_owned(),
     }
 }

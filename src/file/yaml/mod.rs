@@ -5,10 +5,12 @@
 mod control;
 mod offsets;
 mod syntax;
+mod tabs;
 mod tag;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
@@ -20,6 +22,9 @@ use crate::source::{SourceId, Sources, Span};
 
 /// How deep lists and mappings may be nested. Compose files need about 15 levels.
 pub const DEEPEST: usize = 128;
+
+/// How many bytes are read again at most for the sake of tabs.
+const MOST_REREAD: usize = 16 << 20;
 
 /// How many nodes aliases may unfold to in a small file; a large file may unfold to four times what is written in it.
 const MOST_UNFOLDED: usize = 100_000;
@@ -40,36 +45,37 @@ pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics)
         diagnostics.push(refusal);
         return Vec::new();
     }
-    let body = text.get(text_from..).unwrap_or("");
-    let mut builder = Builder {
-        source,
-        sources,
-        offsets: Offsets::of(body, text_from),
-        diagnostics,
-        frames: Vec::new(),
-        documents: Vec::new(),
-        anchors: Vec::new(),
-        written: 0,
-        unfolded: 0,
-    };
-    let mut parser: Parser<StrInput> = Parser::new_from_str(body);
-    while let Some(event) = parser.next_event() {
-        let outcome = match event {
-            Ok((event, span)) => {
-                let span = builder.span(&span.start, &span.end);
-                builder.event(event, span)
-            }
-            Err(error) => {
-                builder.syntax(&error);
-                Flow::Stop
-            }
+    let mut body = Cow::Borrowed(text.get(text_from..).unwrap_or(""));
+    let mut read = 0;
+    loop {
+        let mut told = Diagnostics::default();
+        let mut builder = Builder {
+            source,
+            sources,
+            offsets: Offsets::of(&body, text_from),
+            diagnostics: &mut told,
+            frames: Vec::new(),
+            documents: Vec::new(),
+            anchors: Vec::new(),
+            written: 0,
+            unfolded: 0,
         };
-        if outcome == Flow::Stop {
-            builder.documents.clear();
-            break;
+        let error = builder.read(&body);
+        if let Some(error) = &error
+            && read < MOST_REREAD
+            && let Some(mended) = tabs::mended(&body, error, &builder.offsets, text_from)
+        {
+            read += body.len();
+            body = Cow::Owned(mended);
+            continue;
         }
+        if let Some(error) = &error {
+            builder.syntax(error);
+        }
+        let documents = builder.documents;
+        diagnostics.append(told);
+        return documents;
     }
-    builder.documents
 }
 
 #[derive(PartialEq, Eq)]
@@ -118,6 +124,25 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Reads all documents; after a mistake there are none.
+    fn read(&mut self, body: &str) -> Option<ScanError> {
+        let mut parser: Parser<StrInput> = Parser::new_from_str(body);
+        while let Some(event) = parser.next_event() {
+            let (flow, error) = match event {
+                Ok((event, span)) => {
+                    let span = self.span(&span.start, &span.end);
+                    (self.event(event, span), None)
+                }
+                Err(error) => (Flow::Stop, Some(error)),
+            };
+            if flow == Flow::Stop {
+                self.documents.clear();
+                return error;
+            }
+        }
+        None
+    }
+
     fn span(&self, start: &Marker, end: &Marker) -> Span {
         let start = self.offsets.byte(start.index());
         Span {

@@ -1,6 +1,7 @@
 //! The reader from end to end, with files in memory: what becomes of a file, and what is told about it.
 
 mod hints;
+mod lenient;
 mod merge;
 mod places;
 mod references;

@@ -564,12 +564,12 @@ services:
     cpuset: "0"
     shm_size: 0
     healthcheck: {test: [CMD, x], interval: 1ms, timeout: 0s}
-    hostname: a_b.c
     sysctls: {net/ipv4/ip_forward: 1, kernel.shmmax: 5, fs.mqueue.msg_max: 5}
     ulimits: {nproc: -1, memlock: {soft: -1, hard: -1}}
     tmpfs: ["/run:rw,noexec,nosuid,size=50%"]
     volumes: ["/srv:/srv:rw,rslave,z", "/b:/b:cached"]
     extra_hosts: ["a=host-gateway", "b:::1"]
+  b: {image: x, hostname: a_b.c}
 "#,
     ));
     assert_eq!(text, "");
