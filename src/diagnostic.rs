@@ -4,6 +4,7 @@
 
 pub mod machine;
 pub mod render;
+pub mod shown;
 
 use crate::source::Span;
 
@@ -176,8 +177,8 @@ impl Diagnostic {
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
     /// How many more there were than are kept.
-    left_out: usize,
-    left_out_errors: bool,
+    left_out_errors: usize,
+    left_out_warnings: usize,
 }
 
 /// How many diagnostics are kept: nobody reads a thousand, and a hostile file would have a million.
@@ -187,8 +188,10 @@ impl Diagnostics {
     /// Takes one in.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
-            self.left_out += 1;
-            self.left_out_errors |= diagnostic.severity == Severity::Error;
+            match diagnostic.severity {
+                Severity::Error => self.left_out_errors += 1,
+                Severity::Warning => self.left_out_warnings += 1,
+            }
         } else {
             self.all.push(diagnostic);
         }
@@ -196,8 +199,8 @@ impl Diagnostics {
 
     /// Takes all of others in.
     pub fn append(&mut self, others: Diagnostics) {
-        self.left_out += others.left_out;
-        self.left_out_errors |= others.left_out_errors;
+        self.left_out_errors += others.left_out_errors;
+        self.left_out_warnings += others.left_out_warnings;
         others.all.into_iter().for_each(|one| self.push(one));
     }
 
@@ -208,20 +211,22 @@ impl Diagnostics {
 
     /// How many there were beyond those that are kept.
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.left_out_errors + self.left_out_warnings
     }
 
     /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
-        self.left_out_errors || self.all.iter().any(|one| one.severity == Severity::Error)
+        self.left_out_errors > 0 || self.all.iter().any(|one| one.severity == Severity::Error)
     }
 
-    /// How many there are of a severity.
+    /// How many there are of a severity, with those that are not kept.
     pub fn count(&self, severity: Severity) -> usize {
-        self.all
-            .iter()
-            .filter(|one| one.severity == severity)
-            .count()
+        let left_out = match severity {
+            Severity::Error => self.left_out_errors,
+            Severity::Warning => self.left_out_warnings,
+        };
+        let kept = self.all.iter().filter(|one| one.severity == severity);
+        kept.count() + left_out
     }
 
     /// Whether there is nothing to tell.
@@ -242,6 +247,11 @@ impl Diagnostics {
     /// All of them, to be changed in place.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Diagnostic> {
         self.all.iter_mut()
+    }
+
+    /// Keeps those that a test is passed by.
+    pub fn retain(&mut self, test: impl Fn(&Diagnostic) -> bool) {
+        self.all.retain(test);
     }
 
     /// Brings them into the order of the files (first read first) and of the places in them; what has no place comes

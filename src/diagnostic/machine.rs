@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Sources, Span};
 
-/// All diagnostics as `{"diagnostics": […]}`.
+/// All diagnostics as `{"diagnostics": […]}`, with how many there were and how many of them are not in the list.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> Value {
     let all: Vec<Value> = diagnostics
         .iter()
@@ -15,6 +15,7 @@ pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> Value {
     json!({
         "errors": diagnostics.count(Severity::Error),
         "warnings": diagnostics.count(Severity::Warning),
+        "left_out": diagnostics.left_out(),
         "diagnostics": all,
     })
 }
@@ -79,19 +80,30 @@ pub fn sarif(diagnostics: &Diagnostics, sources: &Sources, version: &str) -> Val
 }
 
 fn sarif_one(one: &Diagnostic, sources: &Sources) -> Value {
-    let message = match &one.hint {
-        Some(hint) => format!("{}; hint: {hint}", one.message),
-        None => one.message.clone(),
-    };
+    let mut message = one.message.clone();
+    let remarks = one.notes.iter().filter(|note| note.span.is_none());
+    for remark in remarks {
+        message.push_str(&format!("; note: {}", remark.text));
+    }
+    if let Some(hint) = &one.hint {
+        message.push_str(&format!("; hint: {hint}"));
+    }
     let locations: Vec<Value> = one
         .primary
         .iter()
-        .map(|label| location(label.span, "", sources))
+        .filter_map(|label| location(label.span, &label.text, sources))
         .collect();
-    let related: Vec<Value> = one
+    let labels = one
         .secondary
         .iter()
-        .map(|label| location(label.span, &label.text, sources))
+        .map(|label| (label.span, label.text.as_str()));
+    let notes = one
+        .notes
+        .iter()
+        .filter_map(|note| Some((note.span?, note.text.as_str())));
+    let related: Vec<Value> = labels
+        .chain(notes)
+        .filter_map(|(span, text)| location(span, text, sources))
         .collect();
     json!({
         "ruleId": one.code,
@@ -102,14 +114,12 @@ fn sarif_one(one: &Diagnostic, sources: &Sources) -> Value {
     })
 }
 
-fn location(span: Span, text: &str, sources: &Sources) -> Value {
-    let Some(file) = sources.file(span.source) else {
-        return Value::Null;
-    };
+fn location(span: Span, text: &str, sources: &Sources) -> Option<Value> {
+    let file = sources.file(span.source)?;
     let (start, end) = (file.position(span.start), file.position(span.end));
     let mut location = json!({
         "physicalLocation": {
-            "artifactLocation": {"uri": file.name},
+            "artifactLocation": {"uri": uri(&file.name)},
             "region": {
                 "startLine": start.line,
                 "startColumn": start.column,
@@ -123,5 +133,68 @@ fn location(span: Span, text: &str, sources: &Sources) -> Value {
     {
         map.insert("message".to_owned(), json!({"text": text}));
     }
-    location
+    Some(location)
+}
+
+/// A path as a URI reference (RFC 3986): what is not a letter, a digit, `-._~` or `/` goes by its bytes.
+fn uri(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json, sarif};
+    use crate::diagnostic::{Diagnostic, Diagnostics};
+    use crate::source::{Sources, Span};
+
+    #[test]
+    fn sarif_says_where_all_of_it_comes_from() {
+        let mut sources = Sources::default();
+        let source = sources.add("a b/ü.yaml".to_owned(), None, "x: y\nz: 1\n".into(), None);
+        let span = |start| Span {
+            source,
+            start,
+            end: start + 1,
+        };
+        let one = Diagnostic::error("code", "wrong")
+            .label(span(0), "here")
+            .also(span(3), "other")
+            .note_at("included from", span(5))
+            .note("the same for b");
+        let told = sarif(&Diagnostics::from_iter([one]), &sources, "1");
+        let result = &told["runs"][0]["results"][0];
+        assert_eq!(result["message"]["text"], "wrong; note: the same for b");
+        let place = &result["locations"][0];
+        assert_eq!(
+            place["physicalLocation"]["artifactLocation"]["uri"],
+            "a%20b/%C3%BC.yaml"
+        );
+        let related: Vec<_> = (0..2)
+            .map(|at| &result["relatedLocations"][at])
+            .map(|one| {
+                let line = &one["physicalLocation"]["region"]["startLine"];
+                (one["message"]["text"].as_str(), line.as_u64())
+            })
+            .collect();
+        let wanted = [(Some("other"), Some(1)), (Some("included from"), Some(2))];
+        assert_eq!(related, wanted);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_counted() {
+        let all = (0..1_500).map(|at| Diagnostic::error("code", format!("{at}")));
+        let told = json(&Diagnostics::from_iter(all), &Sources::default());
+        assert_eq!(told["errors"], 1_500);
+        assert_eq!(told["left_out"], 500);
+        assert_eq!(told["diagnostics"].as_array().map(Vec::len), Some(1_000));
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::diagnostic::shown::{Window, clean};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 use crate::source::{SourceFile, SourceId, Sources};
 
@@ -34,7 +35,7 @@ pub fn one(diagnostic: &Diagnostic, sources: &Sources, colour: Colour) -> String
         Severity::Error => paint.error(&format!("error[{}]", diagnostic.code)),
         Severity::Warning => paint.warning(&format!("warning[{}]", diagnostic.code)),
     };
-    let _ = writeln!(out, "{head}: {}", paint.bold(&diagnostic.message));
+    let _ = writeln!(out, "{head}: {}", paint.bold(&clean(&diagnostic.message)));
     let gutter = gutter_width(diagnostic, sources);
     if let Some(primary) = &diagnostic.primary {
         snippets(&mut out, diagnostic, primary, sources, gutter, &paint);
@@ -46,13 +47,14 @@ pub fn one(diagnostic: &Diagnostic, sources: &Sources, colour: Colour) -> String
             .unwrap_or_default();
         let _ = writeln!(
             out,
-            "{} note: {}{place}",
+            "{} note: {}{}",
             paint.frame(&format!("{:gutter$} =", "")),
-            note.text
+            clean(&note.text),
+            clean(&place)
         );
     }
     if let Some(hint) = &diagnostic.hint {
-        let _ = writeln!(out, "{}: {hint}", paint.hint("hint"));
+        let _ = writeln!(out, "{}: {}", paint.hint("hint"), clean(hint));
     }
     out
 }
@@ -127,52 +129,42 @@ fn snippets(
             out,
             "{} {}:{}:{}",
             paint.frame(&format!("{:gutter$}{arrow}", "")),
-            file.name,
+            clean(&file.name),
             first.line,
             first.column
         );
         let _ = writeln!(out, "{}", paint.frame(&format!("{:gutter$} |", "")));
         marks.sort_by_key(|m| (m.line, m.column));
-        let mut shown: Option<usize> = None;
+        let mut shown: Option<(usize, Window)> = None;
         for mark in &marks {
-            if shown != Some(mark.line) {
-                if shown.is_some_and(|before| mark.line > before + 1) {
-                    let _ = writeln!(out, "{}", paint.frame("..."));
+            let place = mark.column - 1;
+            let window = match shown.take() {
+                Some((line, window)) if line == mark.line && window.shows(place) => window,
+                before => {
+                    if before.is_some_and(|(line, _)| mark.line > line + 1) {
+                        let _ = writeln!(out, "{}", paint.frame("..."));
+                    }
+                    let window = Window::around(file.line(mark.line), place, mark.width);
+                    let number = paint.frame(&format!("{:>gutter$} |", mark.line));
+                    let _ = writeln!(out, "{number} {}", window.text());
+                    window
                 }
-                let number = paint.frame(&format!("{:>gutter$} |", mark.line));
-                let _ = writeln!(out, "{number} {}", shortened(file.line(mark.line)));
-                shown = Some(mark.line);
-            }
-            carets(out, mark, gutter, paint);
+            };
+            carets(out, mark, &window, gutter, paint);
+            shown = Some((mark.line, window));
         }
     }
 }
 
-/// Lines longer than this are cut, so that a file of one long line stays readable in an error.
-const WIDEST: usize = 160;
-
-fn shortened(line: &str) -> String {
-    let clean: String = line
-        .chars()
-        .take(WIDEST)
-        .map(|c| if c == '\t' || c.is_control() { ' ' } else { c })
-        .collect();
-    if line.chars().nth(WIDEST).is_some() {
-        format!("{clean}…")
-    } else {
-        clean
-    }
-}
-
-fn carets(out: &mut String, mark: &Mark, gutter: usize, paint: &Paint) {
-    let start = mark.column.min(WIDEST + 1);
-    let width = mark.width.min(WIDEST + 2 - start).max(1);
+fn carets(out: &mut String, mark: &Mark, window: &Window, gutter: usize, paint: &Paint) {
+    let (before, width) = window.carets(mark.column - 1, mark.width);
+    let start = before + 1;
     let symbol = if mark.main == Main::Yes { "^" } else { "-" };
     let under = symbol.repeat(width);
     let words = if mark.text.is_empty() {
         String::new()
     } else {
-        format!(" {}", mark.text)
+        format!(" {}", clean(mark.text))
     };
     let line = format!("{under}{words}");
     let line = if mark.main == Main::Yes {
@@ -281,5 +273,44 @@ mod tests {
             hint: give `office` a subnet outside 10.0.4.0/22
         "#]]
         .assert_eq(&one(&diagnostic, &sources, Colour::Never));
+    }
+
+    #[test]
+    fn what_a_file_says_cannot_command_the_terminal() {
+        let mut sources = Sources::default();
+        let source = sources.add("a\u{1b}.yaml".to_owned(), None, "x: y\n".into(), None);
+        let span = Span {
+            source,
+            start: 0,
+            end: 1,
+        };
+        let told = Diagnostic::error("code", "a\u{1b}[2J\nb")
+            .label(span, "c\rd")
+            .note("e\nf")
+            .hint("g\u{9b}");
+        let text = one(&told, &sources, Colour::Never);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
+        assert!(text.contains("a\\u{1b}[2J\\nb"), "{text}");
+    }
+
+    #[test]
+    fn carets_stand_under_the_place_in_long_and_wide_lines() {
+        let mut sources = Sources::default();
+        let text = format!("{}网here{}", "a".repeat(200), "b".repeat(200));
+        let source = sources.add("x".to_owned(), None, text.as_str().into(), None);
+        let start = text.find("here").unwrap() as u32;
+        let span = Span {
+            source,
+            start,
+            end: start + 4,
+        };
+        let told = Diagnostic::error("code", "m").at(span);
+        let shown = one(&told, &sources, Colour::Never);
+        let line = shown.lines().find(|line| line.contains("here")).unwrap();
+        let carets = shown.lines().find(|line| line.contains('^')).unwrap();
+        let before = line.split_once("here").unwrap().0.chars().count() + 1;
+        assert_eq!(carets.find('^'), Some(before), "{shown}");
+        assert!(shown.contains("x:1:202"), "{shown}");
     }
 }
