@@ -17,7 +17,6 @@ use crate::file;
 use crate::file::Reading;
 use crate::file::active::Dependencies;
 use crate::file::config::{images as written_images, lock, pin, variables, variables_json};
-use crate::file::files::Disk;
 use crate::file::load::Paths;
 use crate::file::render;
 use crate::file::request::{Check, Contents, EnvFiles, Form, Request};
@@ -127,17 +126,17 @@ impl ConfigArgs {
 pub fn run(context: &Context, arguments: &ConfigArgs) -> Outcome {
     let mut request = request(context, arguments)?;
     if arguments.tells_mistakes() {
-        return mistakes(&request, arguments);
+        return mistakes(context, &request, arguments);
     }
     if let Some(wanted) = &arguments.hash {
         request.contents = Contents::Needed;
-        return hashes(context, &request, wanted);
+        return hashes(context, &request, wanted, arguments);
     }
     if arguments.variables {
         return used_variables(context, &request, arguments);
     }
     let reading = context.read(&request)?;
-    if !arguments.quiet {
+    if !arguments.quiet || arguments.output.is_some() {
         put(&text(&reading, arguments)?, arguments)?;
     }
     Ok(Exit::Done)
@@ -148,7 +147,7 @@ pub async fn run_pinned(context: &Context, arguments: &ConfigArgs) -> Outcome {
     let mut reading = context.read(&request(context, arguments)?)?;
     let engine = context.engine().await?;
     let pinned = pinned(&engine, &reading).await?;
-    if arguments.quiet {
+    if arguments.quiet && arguments.output.is_none() {
         return Ok(Exit::Done);
     }
     let text = if arguments.lock_image_digests {
@@ -200,8 +199,8 @@ fn put(text: &str, arguments: &ConfigArgs) -> Result<(), Failure> {
 }
 
 /// What is wrong with the files, for programs.
-fn mistakes(request: &Request, arguments: &ConfigArgs) -> Outcome {
-    let reading = file::read(request, &Disk);
+fn mistakes(context: &Context, request: &Request, arguments: &ConfigArgs) -> Outcome {
+    let reading = file::read(request, &context.files);
     let told = match arguments.format {
         ConfigFormat::Sarif => machine::sarif(
             &reading.diagnostics,
@@ -221,7 +220,7 @@ fn mistakes(request: &Request, arguments: &ConfigArgs) -> Outcome {
 
 /// The variables that the files use. One that must be set and is not is no mistake here: it is what one looks for.
 fn used_variables(context: &Context, request: &Request, arguments: &ConfigArgs) -> Outcome {
-    let reading = file::read(request, &Disk);
+    let reading = file::read(request, &context.files);
     let is_wrong = reading
         .diagnostics
         .iter()
@@ -337,11 +336,16 @@ fn images(root: &Node, project: &str) -> Vec<String> {
 }
 
 /// The hashes that containers of the services carry, without asking an engine.
-fn hashes(context: &Context, request: &Request, wanted: &str) -> Outcome {
+fn hashes(context: &Context, request: &Request, wanted: &str, arguments: &ConfigArgs) -> Outcome {
     let opened = context.opened(request)?;
     let wanted: BTreeSet<&str> = wanted.split(',').map(str::trim).collect();
     let all = desired(&opened.stack, &Wishes::default(), &Observed::default());
-    let mut output = std::io::stdout().lock();
+    for name in &wanted {
+        if *name != "*" && !all.containers.contains_key(*name) {
+            return Err(Failure::said(format!("no such service: {name}")));
+        }
+    }
+    let mut text = String::new();
     for (service, ids) in &all.containers {
         if !wanted.contains("*") && !wanted.contains(service.as_str()) {
             continue;
@@ -352,13 +356,9 @@ fn hashes(context: &Context, request: &Request, wanted: &str) -> Outcome {
             .map(AsRef::as_ref);
         if let Some(Spec::Container(container)) = spec {
             let hash = container.labels.get(mark::HASH).map_or("", String::as_str);
-            writeln!(output, "{service} {hash}")?;
+            text.push_str(&format!("{service} {hash}\n"));
         }
     }
-    for name in wanted {
-        if name != "*" && !all.containers.contains_key(name) {
-            return Err(Failure::said(format!("no such service: {name}")));
-        }
-    }
+    put(&text, arguments)?;
     Ok(Exit::Done)
 }

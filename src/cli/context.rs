@@ -2,7 +2,7 @@
 //! world (real or in memory), and where this machine keeps our locks and journals. The only place that makes them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -16,12 +16,13 @@ use crate::cli::render::{DRY_RUN, Renderer, Stream};
 use crate::cli::render::{mutter, talk};
 use crate::cli::screen::Screen;
 use crate::cli::settings::Settings;
+use crate::diagnostic::machine;
 use crate::diagnostic::render::{Colour, text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::file;
 use crate::file::Reading;
 use crate::file::active::{Dependencies, Selection};
-use crate::file::files::Disk;
+use crate::file::files::Kept;
 use crate::file::request::{Contents, Request, Resources, Text};
 use crate::model::name::{LinkName, ProjectName};
 use crate::model::stack::Stack;
@@ -35,12 +36,25 @@ use crate::world::live::Live;
 pub struct Context {
     pub global: Global,
     pub settings: Settings,
+    /// Where the reader's texts come from.
+    pub files: Kept,
     pub screen: Screen,
     /// The working directory, absolute.
     pub here: PathBuf,
     /// Whether this process has become a part of a private engine's host.
     pub private: bool,
     pub clock: Clock,
+    /// How mistakes in the file are told.
+    pub mistakes: Mistakes,
+}
+
+/// How mistakes in the file are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistakes {
+    /// For people, on the standard error output.
+    Text,
+    /// For programs, in the place of what they asked for.
+    Json,
 }
 
 /// A stack that was read without mistakes.
@@ -62,6 +76,7 @@ impl Context {
     pub fn new(
         global: Global,
         settings: Settings,
+        files: Kept,
         private: bool,
         clock: Clock,
     ) -> Result<Context, Failure> {
@@ -70,9 +85,11 @@ impl Context {
             here: crate::cli::here()?,
             global,
             settings,
+            files,
             screen,
             private,
             clock,
+            mistakes: Mistakes::Text,
         })
     }
 
@@ -124,7 +141,12 @@ impl Context {
 
     /// Reads the files and tells what is to be told; the document may be looked at, but is no stack yet.
     pub fn read(&self, request: &Request) -> Result<Reading, Failure> {
-        let reading = file::read(request, &Disk);
+        let reading = file::read(request, &self.files);
+        if self.mistakes == Mistakes::Json && reading.diagnostics.has_errors() {
+            let told = machine::json(&reading.diagnostics, &reading.sources);
+            writeln!(std::io::stdout().lock(), "{told:#}")?;
+            return Err(Failure::Told(Exit::Refused));
+        }
         let colour = if self.screen.error_colour {
             Colour::Always
         } else {

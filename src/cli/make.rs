@@ -14,7 +14,7 @@ use crate::cli::render::talk;
 use crate::cli::values::Scale;
 use crate::file;
 use crate::file::active::Dependencies;
-use crate::file::files::Disk;
+use crate::file::files::Files;
 use crate::file::request::{Request, Resources, Text};
 use crate::model::mark;
 use crate::model::service::PullPolicy;
@@ -105,7 +105,7 @@ pub fn open(
     };
     let mut request = context.request(services, dependencies)?;
     if !make.scale.is_empty() {
-        scaled(&mut request, &make.scale)?;
+        scaled(&mut request, &make.scale, &context.files)?;
     }
     let mut opened = context.opened(&request)?;
     if opened.stack.services.is_empty() && opened.stack.inactive.is_empty() {
@@ -135,8 +135,8 @@ pub fn open(
 }
 
 /// `--scale` as one more file over the others: what does not go with several containers is told as if it stood there.
-fn scaled(request: &mut Request, scales: &[Scale]) -> Result<(), Failure> {
-    let found = file::read(request, &Disk);
+fn scaled(request: &mut Request, scales: &[Scale], files: &dyn Files) -> Result<(), Failure> {
+    let found = file::read(request, files);
     let Some(stack) = &found.stack else {
         // The mistakes of the files are told when they are read for good.
         return Ok(());

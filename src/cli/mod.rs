@@ -65,6 +65,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::global::{Global, ProgressMode};
 use crate::cli::render::talk;
 use crate::cli::settings::Settings;
+use crate::file::files::Kept;
 use crate::world::private::Engine as PrivateEngine;
 
 #[derive(Debug, Parser)]
@@ -228,10 +229,14 @@ fn dispatch(cli: Cli, clock: Clock) -> Outcome {
         _ => {}
     }
     let here = here()?;
-    settings.fill_from_files(&global.env_files, &here, &global.folder(&here));
+    let files = Kept::default();
+    settings.fill_from_files(&global.env_files, &here, &global.folder(&here), &files);
     global.fill(&settings)?;
     let private = enter_private_engine(&mut global, &settings)?;
-    let context = Context::new(global, settings, private, clock)?;
+    let mut context = Context::new(global, settings, files, private, clock)?;
+    if let Command::Plan(arguments) = &command {
+        context.mistakes = arguments.mistakes();
+    }
     if let Command::Config(arguments) = &command
         && !arguments.asks_the_engine()
     {

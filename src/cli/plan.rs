@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::cli::context::{Context, Opened};
+use crate::cli::context::{Context, Mistakes, Opened};
 use crate::cli::down::{self, DownArgs};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::make::MakeArgs;
@@ -70,6 +70,16 @@ pub struct PlanArgs {
 pub enum PlanFormat {
     Text,
     Json,
+}
+
+impl PlanArgs {
+    /// A program that reads the plan reads mistakes of the file too.
+    pub fn mistakes(&self) -> Mistakes {
+        match self.format {
+            PlanFormat::Text => Mistakes::Text,
+            PlanFormat::Json => Mistakes::Json,
+        }
+    }
 }
 
 /// Shows the plan.

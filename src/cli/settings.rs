@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
+use crate::file::decode::decoded;
 use crate::file::environment::{Assignments, Environment, dotenv};
+use crate::file::files::Files;
+use crate::file::paths::Base;
 use crate::source::Sources;
 
 /// The environment, read once.
@@ -31,7 +34,13 @@ impl Settings {
     /// Takes over what files of variables say of our settings, where the environment says nothing: `--env-file`, else
     /// `COMPOSE_ENV_FILES`, else `.env` in the folder of the stack. Which files these are is not taken from them. What is
     /// wrong with such a file is told by the reader.
-    pub fn fill_from_files(&mut self, named: &[PathBuf], here: &Path, folder: &Path) {
+    pub fn fill_from_files(
+        &mut self,
+        named: &[PathBuf],
+        here: &Path,
+        folder: &Path,
+        files: &dyn Files,
+    ) {
         let mut paths: Vec<PathBuf> = named.to_vec();
         if paths.is_empty() {
             paths = self
@@ -49,9 +58,14 @@ impl Settings {
         }
         let mut sources = Sources::default();
         let (mut found, mut unheard) = (Assignments::default(), Diagnostics::default());
+        // By the very path that the reader will ask for.
+        let base = Base {
+            directory: here.to_owned(),
+            home: self.variable("HOME").map(PathBuf::from),
+        };
         for path in paths {
-            let path = here.join(path);
-            let Ok(text) = std::fs::read_to_string(&path) else {
+            let path = base.path(&path.to_string_lossy());
+            let Some(text) = files.read(&path).ok().and_then(|bytes| decoded(bytes).ok()) else {
                 continue;
             };
             let name = path.display().to_string();
@@ -120,6 +134,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::Settings;
+    use crate::file::files::Disk;
 
     fn settings(variables: &[(&str, &str)]) -> Settings {
         Settings::new(
@@ -149,16 +164,21 @@ mod tests {
         let text = "COMPOSE_ANSI=never\nCOMPOSE_PROFILES=file\nPATH=/nowhere\nCOMPOSE_ENV_FILES=x\nSTACK_FILE=a.yaml\n";
         std::fs::write(folder.path().join(".env"), text).unwrap();
         let mut some = settings(&[("COMPOSE_PROFILES", "environment")]);
-        some.fill_from_files(&[], Path::new("/"), folder.path());
+        some.fill_from_files(&[], Path::new("/"), folder.path(), &Disk);
         assert_eq!(some.get("ANSI"), Some("never"));
         assert_eq!(some.get("PROFILES"), Some("environment"));
         assert_eq!(some.get("FILE"), Some("a.yaml"));
         assert_eq!(some.get("ENV_FILES"), None);
         assert_eq!(some.variable("PATH"), None);
         let mut off = settings(&[("COMPOSE_DISABLE_ENV_FILE", "true")]);
-        off.fill_from_files(&[], folder.path(), folder.path());
+        off.fill_from_files(&[], folder.path(), folder.path(), &Disk);
         assert_eq!(off.get("ANSI"), None);
-        off.fill_from_files(&[PathBuf::from(".env")], folder.path(), Path::new("/"));
+        off.fill_from_files(
+            &[PathBuf::from(".env")],
+            folder.path(),
+            Path::new("/"),
+            &Disk,
+        );
         assert_eq!(off.get("ANSI"), Some("never"));
     }
 }

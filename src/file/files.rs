@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Reading files by absolute path.
@@ -49,6 +50,42 @@ impl Files for Disk {
 
     fn real(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    }
+}
+
+/// The files of this machine for one command. A pipe or a device gives what it has only once, so what came of it is
+/// kept: the same file may be asked for again, for another purpose.
+#[derive(Debug, Default)]
+pub struct Kept {
+    read: Mutex<BTreeMap<PathBuf, Came>>,
+}
+
+/// What came of reading, to be given out again.
+type Came = Result<Vec<u8>, (io::ErrorKind, String)>;
+
+impl Files for Kept {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let gives_once = path
+            .metadata()
+            .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        if !gives_once {
+            return Disk.read(path);
+        }
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let came = read.entry(path.to_owned()).or_insert_with(|| {
+            Disk.read(path)
+                .map_err(|error| (error.kind(), error.to_string()))
+        });
+        came.clone()
+            .map_err(|(kind, words)| io::Error::new(kind, words))
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        Disk.is_file(path)
+    }
+
+    fn real(&self, path: &Path) -> PathBuf {
+        Disk.real(path)
     }
 }
 

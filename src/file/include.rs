@@ -57,11 +57,11 @@ pub fn apply(
     };
     let mut imported: Option<Node> = None;
     for entry in list.as_sequence().unwrap_or(&[]) {
-        if let Some(model) = one(loader, entry, directory, environment, chain) {
-            match &mut imported {
-                Some(before) => join(loader, before, model),
-                None => imported = Some(model),
-            }
+        let model = one(loader, entry, directory, environment, chain);
+        match (&mut imported, model) {
+            (Some(before), Some(model)) => join(loader, before, model),
+            (None, Some(model)) => imported = Some(model),
+            (_, None) => loader.partial |= loader.told.has_errors(),
         }
     }
     let Some(mut imported) = imported else { return };
@@ -176,7 +176,7 @@ fn env_file(
         how: Arrival::EnvironmentFile,
         from,
     });
-    if let Some(source) = loader.text(path, origin) {
+    if let Some(source) = loader.env_text(path, origin) {
         dotenv::parse(&loader.sources, source, environment, into, &mut loader.told);
     }
 }

@@ -94,6 +94,10 @@ impl Interpolations {
                         .label(place(*at, text.len()), "not a variable")
                         .hint("write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+text}; you may need to escape any $ with another $")
                 }
+                Mistake::Deep { at } => {
+                    let message = format!("variables in {path} are nested more than {} deep", template::DEEPEST);
+                    Diagnostic::error("bad-variable", message).label(place(*at, text.len()), "too deep")
+                }
                 Mistake::Missing { at, end, name, message } => {
                     let reason = if message.is_empty() { String::new() } else { format!(": {message}") };
                     Diagnostic::error(

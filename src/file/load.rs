@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::file::decode::{Undecoded, decoded};
 use crate::file::defaults;
 use crate::file::environment::Environment;
@@ -38,6 +38,10 @@ pub struct Loader<'a> {
     pub extensions: Vec<Extension>,
     /// Services whose base could not be had: what they lack may well be there.
     pub unextended: HashSet<Arc<str>>,
+    /// Whether a part of what was asked for could not be read: what is missing may well stand there.
+    pub partial: bool,
+    /// Env files that were read, so that one that many services name is read, and told of, once.
+    pub env_texts: HashMap<PathBuf, SourceId>,
     /// Where a file takes all services away.
     pub emptied: Option<Span>,
     pub variables: Variables,
@@ -121,6 +125,24 @@ impl Loader<'_> {
         }
     }
 
+    /// Reads an env file in, once for all that name it.
+    pub fn env_text(&mut self, path: &FilePath, origin: Option<Origin>) -> Option<SourceId> {
+        if let Some(source) = self.env_texts.get(path) {
+            return Some(*source);
+        }
+        let source = self.text(path, origin)?;
+        self.env_texts.insert(path.to_owned(), source);
+        Some(source)
+    }
+
+    /// The documents of a text as they are written.
+    pub fn parse(&mut self, source: SourceId) -> Vec<Node> {
+        let mistakes = self.told.count(Severity::Error);
+        let documents = yaml::parse(&self.sources, source, &mut self.told);
+        self.partial |= documents.is_empty() && self.told.count(Severity::Error) > mistakes;
+        documents
+    }
+
     /// A path as people would write it from where they stand.
     pub fn shown(&self, path: &FilePath) -> String {
         match path.strip_prefix(&self.here) {
@@ -142,7 +164,7 @@ impl Loader<'_> {
     pub fn documents(&mut self, source: SourceId, environment: &Environment) -> Vec<Node> {
         let mut documents = match self.parsed.remove(&source) {
             Some(documents) => documents,
-            None => yaml::parse(&self.sources, source, &mut self.told),
+            None => self.parse(source),
         };
         documents.retain(|document| match &document.value {
             Value::Mapping(_) => true,

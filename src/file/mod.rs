@@ -18,6 +18,7 @@ pub mod document;
 pub mod environment;
 pub mod extends;
 pub mod files;
+pub mod follow;
 pub mod grammar;
 pub mod include;
 pub mod interpolate;
@@ -90,6 +91,8 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         interpolations: Interpolations::default(),
         extensions: Vec::new(),
         unextended: HashSet::new(),
+        partial: false,
+        env_texts: HashMap::new(),
         emptied: None,
         variables: request.variables,
         paths: request.paths,
@@ -166,6 +169,7 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
         &loader.extensions,
         &loader.sources,
     );
+    follow::drop_consequences(&mut loader.told, loader.partial);
     loader.told.sort();
     Reading {
         stack: stack.filter(|_| !loader.told.has_errors()),
@@ -263,7 +267,7 @@ fn environment_files(
                 .push(Diagnostic::error("missing-env-file", message));
             continue;
         }
-        if let Some(source) = loader.text(&path, None) {
+        if let Some(source) = loader.env_text(&path, None) {
             dotenv::parse(
                 &loader.sources,
                 source,
@@ -289,7 +293,7 @@ fn default_env_file(loader: &mut Loader, folder: &FilePath, environment: &mut En
     }
     let path = folder.join(".env");
     if loader.files.is_file(&path)
-        && let Some(source) = loader.text(&path, None)
+        && let Some(source) = loader.env_text(&path, None)
     {
         let mut below = Assignments::default();
         dotenv::parse(
@@ -350,11 +354,12 @@ fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> 
             }
             Text::File(path) => {
                 let path = loader.base(&request.here).path(&path.to_string_lossy());
-                if let Some(source) = loader.text(&path, None) {
-                    opened.push(Opened {
+                match loader.text(&path, None) {
+                    Some(source) => opened.push(Opened {
                         source,
                         path: Some(path),
-                    });
+                    }),
+                    None => loader.partial = true,
                 }
             }
         }

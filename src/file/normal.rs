@@ -143,6 +143,8 @@ fn implied_dependencies(node: &mut Node) {
             && let Some(service) = mode
                 .as_text()
                 .and_then(|text| text.strip_prefix("service:"))
+            // A mode that names nobody is refused as such.
+            && !(service.is_empty() && matches!(key, "ipc" | "cgroup"))
         {
             implied.push(Implied {
                 service: service.into(),

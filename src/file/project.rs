@@ -9,7 +9,7 @@ use crate::file::load::Loader;
 use crate::file::request::Request;
 use crate::file::shape::Variables;
 use crate::file::tree::{Node, Path, Value};
-use crate::file::{Opened, discover, either, short, yaml};
+use crate::file::{Opened, discover, either, short};
 use crate::model::name::{NameError, ProjectName};
 
 /// The folder that relative paths start from.
@@ -71,7 +71,7 @@ pub(super) fn project_name(
     }
     let mut written: Option<Node> = None;
     for input in inputs {
-        let documents = yaml::parse(&loader.sources, input.source, &mut loader.told);
+        let documents = loader.parse(input.source);
         if let Some(name) = documents
             .iter()
             .filter_map(|document| document.get("name"))

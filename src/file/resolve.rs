@@ -70,7 +70,7 @@ fn environment_files(
             how: Arrival::EnvironmentFile,
             from: place,
         });
-        let Some(source) = loader.text(&path, origin) else {
+        let Some(source) = loader.env_text(&path, origin) else {
             continue;
         };
         let lookup = Layered {
@@ -150,7 +150,7 @@ fn label_files(loader: &mut Loader, service: &mut Node, name: &str, span: Span) 
             how: Arrival::EnvironmentFile,
             from: file.span,
         });
-        let Some(source) = loader.text(&path, origin) else {
+        let Some(source) = loader.env_text(&path, origin) else {
             continue;
         };
         let before = found.clone();

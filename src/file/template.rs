@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::source::Span;
 
 /// How deep `${A:-${B:-…}}` may be nested.
-const DEEPEST: usize = 64;
+pub const DEEPEST: usize = 64;
 
 /// Where values of variables come from.
 pub trait Lookup {
@@ -46,6 +46,8 @@ pub enum Form {
 pub enum Mistake {
     /// `${` that is none of the known forms, at this byte.
     Format { at: usize },
+    /// Variables in the defaults of variables, deeper than anybody would write, from this byte on.
+    Deep { at: usize },
     /// A variable that must be set is not.
     Missing {
         at: usize,
@@ -200,8 +202,15 @@ impl Filler<'_> {
 
     fn braced(&mut self, out: &mut String, start: usize, depth: usize, wanted: Wanted) {
         let starts_well = self.rest().bytes().next().is_some_and(is_name_start);
-        if !starts_well || depth >= DEEPEST {
+        if !starts_well {
             return self.broken(start, wanted);
+        }
+        if depth >= DEEPEST {
+            if wanted == Wanted::Yes {
+                self.mistakes.push(Mistake::Deep { at: start });
+            }
+            self.at = self.text.len();
+            return;
         }
         let name = self.name();
         if self.rest().starts_with('}') {
@@ -257,7 +266,10 @@ impl Filler<'_> {
 
     fn broken(&mut self, start: usize, wanted: Wanted) {
         // The rest of the text is not read, so all levels of a nest end here: one mistake.
-        let is_told = matches!(self.mistakes.last(), Some(Mistake::Format { .. }));
+        let is_told = matches!(
+            self.mistakes.last(),
+            Some(Mistake::Format { .. } | Mistake::Deep { .. })
+        );
         if wanted == Wanted::Yes && !is_told {
             self.mistakes.push(Mistake::Format { at: start });
         }
@@ -351,6 +363,9 @@ mod tests {
         };
         assert_eq!(filled.mistakes, [missing]);
         let nested = "${B:-".repeat(100_000);
-        assert_eq!(fill(&nested, &Set).mistakes.len(), 1);
+        assert!(matches!(
+            fill(&nested, &Set).mistakes.as_slice(),
+            [Mistake::Deep { .. }]
+        ));
     }
 }

@@ -11,7 +11,6 @@ use crate::cli::run::RunArgs;
 use crate::cli::values::Variable;
 use crate::file;
 use crate::file::active::Dependencies;
-use crate::file::files::Disk;
 use crate::file::request::Text;
 
 /// Reads the stack with the flags over it.
@@ -27,7 +26,7 @@ pub(super) fn open_with(
         Dependencies::Included
     };
     let mut request = context.request(&services, dependencies)?;
-    let found = file::read(&request, &Disk);
+    let found = file::read(&request, &context.files);
     if found.stack.is_none() {
         // The flags of a service that is not there would be one.
         return context.opened(&request);

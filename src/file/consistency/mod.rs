@@ -8,7 +8,7 @@ mod resources;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::file::active::Inactive;
 use crate::file::reference;
 use crate::file::tree::{Entry, Mapping, Node};
@@ -37,11 +37,17 @@ pub fn check(
         .map(|(name, _)| name.to_owned())
         .chain(unextended.iter().map(|name| name.to_string()))
         .collect();
+    let told_paths = told.iter().filter_map(|one| {
+        let path = one.path.clone()?;
+        (one.severity == Severity::Error).then_some(path)
+    });
+    let wrong: HashSet<String> = told_paths.collect();
     let mut checker = Checker {
         root,
         services,
         inactive,
         mistaken,
+        wrong,
         told,
     };
     for entry in services.iter() {
@@ -58,6 +64,8 @@ struct Checker<'a> {
     inactive: &'a Inactive,
     /// Services with a mistake in their image or build.
     mistaken: HashSet<String>,
+    /// Paths with a mistake: what stands at one is there, though it is left out.
+    wrong: HashSet<String>,
     told: &'a mut Diagnostics,
 }
 

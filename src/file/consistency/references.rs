@@ -8,6 +8,13 @@ use crate::file::value;
 use crate::source::Span;
 
 impl Checker<'_> {
+    /// Whether a resource, or the whole section, stands in the file and was left out for its own mistake.
+    fn is_left_out(&self, top: &str, reference: &str) -> bool {
+        let section = self.root.get(top).and_then(Node::as_mapping);
+        self.wrong.contains(&format!("{top}.{reference}"))
+            || (section.is_none() && self.wrong.contains(top))
+    }
+
     /// Tells where a name under a top-level key is not there.
     pub fn known(&mut self, name: &str, what: &str, top: &str, reference: &str, span: Span) {
         if self
@@ -21,6 +28,10 @@ impl Checker<'_> {
     }
 
     pub fn undefined(&mut self, name: &str, what: &str, reference: &str, span: Span, key: &str) {
+        let top = if what == "service" { "services" } else { key };
+        if self.is_left_out(top, reference) {
+            return;
+        }
         let message = format!("service \"{name}\" refers to undefined {what} {reference}");
         let all = if what == "service" {
             Some(self.services)
@@ -34,6 +45,9 @@ impl Checker<'_> {
                 .map(|entry| &*entry.key),
         );
         let hint = match near {
+            _ if what == "volume" && is_path(reference) => {
+                "a path of this machine is mounted with `type: bind`".to_owned()
+            }
             Some(near) => format!("did you mean `{near}`?"),
             None if what == "service" => "add a service of this name".to_owned(),
             None => format!("add `{reference}:` under the top-level `{key}:`"),
@@ -50,7 +64,7 @@ impl Checker<'_> {
     pub fn dependencies(&mut self, name: &str, service: &Node) {
         for entry in entries(service, "depends_on") {
             let (other, span) = (&entry.key, entry.key_span);
-            if self.services.contains(other) {
+            if self.services.contains(other) || self.is_left_out("services", other) {
                 continue;
             }
             let required = entry.node.get("required").and_then(Node::as_bool) != Some(false);
@@ -127,4 +141,9 @@ impl Checker<'_> {
             self.known(name, "model", "models", &entry.key, entry.key_span);
         }
     }
+}
+
+/// Whether a text is meant as a path, not as a name.
+fn is_path(text: &str) -> bool {
+    text.starts_with(['.', '/', '~'])
 }

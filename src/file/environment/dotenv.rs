@@ -256,6 +256,12 @@ impl Reader<'_> {
                     let message = "invalid interpolation format in this value".to_owned();
                     (message, self.part(value, start, *at, end))
                 }
+                Mistake::Deep { at } => {
+                    let end = at + "${".len();
+                    let deepest = template::DEEPEST;
+                    let message = format!("variables are nested more than {deepest} deep here");
+                    (message, self.part(value, start, *at, end))
+                }
                 Mistake::Missing {
                     at,
                     end,

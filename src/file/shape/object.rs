@@ -49,7 +49,7 @@ impl Shaper<'_> {
                             format!("additional properties '{key}' not allowed"),
                         )
                         .hint("only letters, digits, `.`, `_` and `-` are allowed"),
-                    path,
+                    &path.key(&key),
                 );
                 // What is wrong below it is to be found all the same.
                 self.fit(node, inner, &path.key(&key));
@@ -62,7 +62,7 @@ impl Shaper<'_> {
                     Diagnostic::error("bad-name", error.to_string())
                         .label(key_span, "too long")
                         .hint("give it a shorter name"),
-                    path,
+                    &path.key(&key),
                 );
                 self.fit(node, inner, &path.key(&key));
                 continue;
@@ -97,7 +97,7 @@ impl Shaper<'_> {
                 if key.starts_with("x-") && shape.extensions == Extensions::Allowed {
                     out.insert(key, key_span, node);
                 } else {
-                    self.unknown(&key, key_span, shape, path);
+                    self.unknown(&key, key_span, &node, shape, path);
                 }
                 continue;
             };
@@ -143,7 +143,7 @@ impl Shaper<'_> {
         })
     }
 
-    fn unknown(&mut self, key: &str, span: Span, shape: &'static Shape, path: &Path) {
+    fn unknown(&mut self, key: &str, span: Span, node: &Node, shape: &'static Shape, path: &Path) {
         let place = if path.is_root() {
             "the top level".to_owned()
         } else {
@@ -155,6 +155,12 @@ impl Shaper<'_> {
         let names = shape.keys.iter().map(|known| known.name);
         if self.told.is_full() {
             // One among thousands is only counted.
+        } else if path.is_root() && is_service(node) {
+            diagnostic = diagnostic.hint(format!(
+                "this looks like a service: put `{key}:` under `services:`"
+            ));
+        } else if let Some(remedy) = other_name(shape, key) {
+            diagnostic = diagnostic.hint(remedy);
         } else if let Some(near) = value::nearest(key, names) {
             diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
         } else if let Some(below) = found_below(shape, key, 3) {
@@ -193,6 +199,25 @@ impl Shaper<'_> {
         };
         self.object(node, &SHAPE, path)
     }
+}
+
+/// Whether a value reads like a service, as at the top of files of Compose's first version.
+fn is_service(node: &Node) -> bool {
+    node.get("image").is_some() || node.get("build").is_some()
+}
+
+/// What a key of a service is called by those who know it from elsewhere, and its name here.
+fn other_name(shape: &Shape, key: &str) -> Option<&'static str> {
+    if shape.name != "service" {
+        return None;
+    }
+    Some(match key {
+        "replicas" => "`replicas` belongs under `deploy`; `scale` says the same",
+        "memory" | "mem" | "memory_limit" => "a service's memory is `mem_limit`",
+        "env" | "envs" | "env_vars" => "a service's variables are `environment`",
+        "cpu" | "cpu_limit" => "a service's processors are `cpus`",
+        _ => return None,
+    })
 }
 
 fn lower(sentence: &str) -> String {

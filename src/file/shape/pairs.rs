@@ -16,7 +16,7 @@ pub enum Empty {
 
 impl Shaper<'_> {
     /// Names and texts, from a mapping or a list of `NAME=VALUE`.
-    pub fn pairs(&mut self, node: Node, empty: Empty, path: &Path) -> Option<Node> {
+    pub fn pairs(&mut self, mut node: Node, empty: Empty, path: &Path) -> Option<Node> {
         if let Value::Sequence(items) = &node.value {
             for (index, item) in items.iter().enumerate() {
                 let Some(text) = item.as_text() else {
@@ -47,6 +47,10 @@ impl Shaper<'_> {
                     );
                 }
             }
+        }
+        if let Value::Sequence(items) = &mut node.value {
+            // What is no text was told.
+            items.retain(|item| item.as_text().is_some());
         }
         let node = match node.value {
             Value::Sequence(_) => pairs(node, self.sources),

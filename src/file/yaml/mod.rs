@@ -160,8 +160,14 @@ impl Builder<'_> {
                 Flow::On
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let span = self.trimmed(span, style);
-                let mark = tag::mark(tag.as_deref(), span, self.diagnostics);
+                let whole = self.trimmed(span, style);
+                let mark = tag::mark(tag.as_deref(), whole, self.diagnostics);
+                let value_only = self.value_only(whole);
+                let span = if value_only.start < whole.end {
+                    value_only
+                } else {
+                    whole
+                };
                 let value = tag::scalar(&text, style, tag.as_deref(), span, self.diagnostics);
                 let node = Node { value, span, mark };
                 let plain = style == ScalarStyle::Plain && (tag.is_none() || mark != Mark::None);
@@ -218,8 +224,31 @@ impl Builder<'_> {
         span
     }
 
+    /// A span without the tag and the anchor at its start, where there is more than those.
+    fn value_only(&self, span: Span) -> Span {
+        let file = self.sources.file(span.source);
+        let text = file
+            .and_then(|file| file.text().get(span.start as usize..))
+            .unwrap_or("");
+        let mut rest = text;
+        while rest.starts_with(['!', '&']) {
+            let property = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            rest = rest.get(property..).unwrap_or("").trim_start();
+        }
+        let start = span.start + (text.len() - rest.len()) as u32;
+        Span {
+            start,
+            end: span.end.max(start),
+            ..span
+        }
+    }
+
     fn open(&mut self, frame: Frame) -> Flow {
         self.written += 1;
+        let frame = Frame {
+            span: self.value_only(frame.span),
+            ..frame
+        };
         if self.frames.len() >= DEEPEST {
             self.diagnostics.push(syntax::too_deep(Span {
                 end: frame.span.start + 1,
@@ -326,13 +355,16 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Flow {
         let Some(Some((node, size))) = self.anchors.get(anchor) else {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "alias-cycle",
-                    "this alias stands within the value that it names",
+            let is_open = self.frames.iter().any(|frame| frame.anchor == anchor);
+            self.diagnostics.push(if is_open {
+                let message = "this alias stands within the value that it names";
+                Diagnostic::error("alias-cycle", message).at(span)
+            } else {
+                let message = "this is not valid YAML: found unknown anchor in this document";
+                Diagnostic::error("yaml-syntax", message).at(span).hint(
+                    "an anchor is known only in its own document: define it again after the `---`",
                 )
-                .at(span),
-            );
+            });
             return Flow::Stop;
         };
         self.unfolded += size;

@@ -15,6 +15,18 @@ pub fn diagnostic(error: &ScanError, span: Span, sources: &Sources) -> Diagnosti
     if info.contains("recursion limit") {
         return too_deep(span);
     }
+    if let Some(conflict) = file.and_then(|file| conflict(file.text())) {
+        let message = "this is not valid YAML: a merge conflict was left in the file";
+        let end = conflict + "<<<<<<<".len() as u32;
+        let place = Span {
+            start: conflict,
+            end,
+            ..span
+        };
+        return Diagnostic::error("yaml-syntax", message).at(place).hint(
+            "keep one of the two sides, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`",
+        );
+    }
     let mut diagnostic =
         Diagnostic::error("yaml-syntax", format!("this is not valid YAML: {info}")).at(span);
     let indent: &str = line_text
@@ -23,11 +35,33 @@ pub fn diagnostic(error: &ScanError, span: Span, sources: &Sources) -> Diagnosti
     if indent.contains('\t') || (line_text.contains('\t') && info.contains("tab")) {
         diagnostic.message =
             "this is not valid YAML: found character that cannot start any token: a tab".to_owned();
-        diagnostic = diagnostic.hint("indent with blanks; YAML forbids tabs there");
+        let column = line_text.find('\t').unwrap_or(0) as u32;
+        let start = file.map_or(0, |file| file.line_start(line)) + column;
+        let place = Span {
+            start,
+            end: start + 1,
+            ..span
+        };
+        diagnostic = diagnostic
+            .at(place)
+            .hint("indent with blanks; YAML forbids tabs there");
     } else if let Some(hint) = syntax_hint(info, line_text) {
         diagnostic = diagnostic.hint(hint);
     }
     diagnostic
+}
+
+/// Where the first of the three lines of a merge conflict stands.
+fn conflict(text: &str) -> Option<u32> {
+    let first = match text.strip_prefix("<<<<<<< ") {
+        Some(_) => 0,
+        None => text.find("\n<<<<<<< ")? + 1,
+    };
+    let rest = text.get(first..)?;
+    let middle = rest.find("\n=======")?;
+    rest.get(middle..)?
+        .contains("\n>>>>>>> ")
+        .then_some(first as u32)
 }
 
 /// Told where lists and mappings are nested too deep.

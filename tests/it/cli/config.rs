@@ -249,3 +249,43 @@ fn variables_choose_file_and_name_and_ours_go_first() {
     assert_eq!(value["name"], "ours");
     assert_eq!(value["services"]["a"]["image"], "x");
 }
+
+#[test]
+fn a_pipe_of_variables_is_read_once_for_all_purposes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("stack.yaml"),
+        "name: lab\nservices: {web: {image: 'x:${A}'}}\n",
+    )
+    .unwrap();
+    let program = env!("CARGO_BIN_EXE_stack");
+    let script = format!("printf 'A=1\\n' | '{program}' --env-file /dev/stdin config --images");
+    let done = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "x:1\n");
+    let (code, _, error) = run(folder.path(), &["--env-file", "/dev/zero", "config"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("larger than 256 MiB"), "{error}");
+    // Nobody writes into it: that is told, and not waited for without end.
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (code, _, error) = run(folder.path(), &["--env-file", "pipe", "config"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("nobody writes into it"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_given_whole_is_not_given_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stack.yaml"), STACK).unwrap();
+    let (code, output, error) = run(folder.path(), &["config", "--hash", "db,nope"]);
+    assert_eq!((code, output.as_str()), (1, ""));
+    assert_eq!(error, "error: no such service: nope\n");
+    let (code, output, error) = run(folder.path(), &["config", "-q", "-o", "out.yaml"]);
+    assert_eq!((code, output.as_str(), error.as_str()), (0, "", ""));
+    let written = std::fs::read_to_string(folder.path().join("out.yaml")).unwrap();
+    assert!(written.starts_with("name: lab\n"), "{written}");
+}

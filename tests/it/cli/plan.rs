@@ -239,3 +239,15 @@ lans:
     "#]]
     .assert_eq(&plan);
 }
+
+#[test]
+fn a_plan_for_programs_tells_mistakes_to_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name: lab\nservices:\n  web: {image: x, prots: []}\n";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let arguments = ["plan", "--offline", "--format", "json"];
+    let (code, output, error) = run(folder.path(), &arguments);
+    let told: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, error.as_str()), (1, ""));
+    assert_eq!(told["diagnostics"][0]["code"], "unknown-key");
+}

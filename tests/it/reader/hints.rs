@@ -25,11 +25,11 @@ services:
 ",
         expect![[r#"
             error[wrong-type]: services.a.image must be a string
-             --> stack.yaml:4:12
+             --> stack.yaml:4:22
               |
             4 |     image: !override 5
-              |            ^^^^^^^^^^^ this is an integer
-            hint: write it in quotes: !override "5"
+              |                      ^ this is an integer
+            hint: write it in quotes: "5"
 
             error[unknown-key]: unknown key `lan` in services.a
              --> stack.yaml:5:5
@@ -202,7 +202,7 @@ fn a_file_that_takes_all_away_is_shown() {
          --> more.yaml:2:1
           |
         2 | services: !reset {}
-          | ^^^^^^^^^^^^^^^^^^ this takes all services away
+          | ^^^^^^^^^^^^^^^^^^^ this takes all services away
         hint: a stack file starts with keys such as `services:`
 
     "#]]
@@ -343,4 +343,42 @@ fn near_names_are_near() {
         "services: {a: {image: x, depends_on: [cd]}, db: {image: x}}",
     ));
     assert!(told.contains("the other service is `db`"), "{told}");
+}
+
+#[test]
+fn keys_and_values_known_from_elsewhere_lead_to_ours() {
+    for (file, hint) in [
+        (
+            "services: {a: {image: x, volumes: [{type: volume, source: ./x, target: /x}]}}\n",
+            "a path of this machine is mounted with `type: bind`",
+        ),
+        (
+            "web: {image: x}\n",
+            "this looks like a service: put `web:` under `services:`",
+        ),
+        (
+            "services: {a: {image: x, replicas: 2}}\n",
+            "`replicas` belongs under `deploy`; `scale` says the same",
+        ),
+        (
+            "services: {a: {image: x, memory: 1g}}\n",
+            "a service's memory is `mem_limit`",
+        ),
+        (
+            "services: {a: {image: x, env: [A]}}\n",
+            "a service's variables are `environment`",
+        ),
+        (
+            "services:\n  a:\n<<<<<<< HEAD\n    image: x\n=======\n    image: y\n>>>>>>> b\n",
+            "keep one of the two sides, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`",
+        ),
+    ] {
+        let reading = super::read(file);
+        let hints: Vec<_> = reading
+            .diagnostics
+            .iter()
+            .map(|one| one.hint.as_deref())
+            .collect();
+        assert_eq!(hints, [Some(hint)], "{file}");
+    }
 }

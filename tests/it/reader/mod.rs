@@ -7,6 +7,7 @@ mod places;
 mod references;
 mod refused;
 mod shape;
+mod told_once;
 mod variables;
 
 use expect_test::Expect;

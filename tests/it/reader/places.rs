@@ -308,3 +308,21 @@ services:
         "#]],
     );
 }
+
+#[test]
+fn a_conflict_a_tab_and_a_value_with_a_tag_are_underlined_where_they_stand() {
+    for (file, place) in [
+        (
+            "services:\n  a:\n<<<<<<< HEAD\n    image: x\n=======\n    image: y\n>>>>>>> b\n",
+            "<<<<<<<",
+        ),
+        ("services:\n  a:\n  \timage: x\n", "\t"),
+        ("services: {a: {image: x, ports: !override 5}}\n", "5"),
+        ("services: {a: {image: !override [1, 2]}}\n", "[1, 2]"),
+    ] {
+        let reading = super::read(file);
+        let first = reading.diagnostics.iter().next().unwrap();
+        let span = first.primary.as_ref().unwrap().span;
+        assert_eq!(reading.sources.slice(span), place, "{file}");
+    }
+}
