@@ -24,7 +24,7 @@ use crate::source::{SourceId, Sources, Span};
 pub const DEEPEST: usize = 128;
 
 /// How many bytes are read again at most for the sake of tabs.
-const MOST_REREAD: usize = 16 << 20;
+const MOST_REREAD: usize = 8 << 20;
 
 /// How many nodes aliases may unfold to in a small file; a large file may unfold to four times what is written in it.
 const MOST_UNFOLDED: usize = 100_000;
@@ -65,7 +65,7 @@ pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics)
             && read < MOST_REREAD
             && let Some(mended) = tabs::mended(&body, error, &builder.offsets, text_from)
         {
-            read += body.len();
+            read += error.marker().index() + body.len() / 64;
             body = Cow::Owned(mended);
             continue;
         }
