@@ -300,7 +300,9 @@ impl Bed {
     /// is that of `stack`. Its output is to be read from the child.
     pub fn spawn_stack(&self, folder: &Path, words: &str) -> Result<Child, Failure> {
         Ok(self
-            .unlimited(folder, OsStr::new(STACK))
+            // Whoever runs the tests may ignore hangups, and processes inherit that.
+            .unlimited(folder, OsStr::new("env"))
+            .args(["--default-signal=HUP", STACK])
             .args(words.split_whitespace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
