@@ -155,36 +155,46 @@ pub struct Words {
     pub cut: Option<usize>,
 }
 
-/// Splits a command line as Compose does: blanks, quotes and backslashes as in a shell, and no shell. None where a
-/// quote stays open or there are parentheses outside quotes.
+/// Splits a command line as Compose does: blanks, quotes and backslashes as in a shell, and no shell; what stands in
+/// backticks or in `$(…)` is no words of its own. None where one of these stays open or there are other parentheses
+/// outside quotes.
 pub fn words(text: &str) -> Option<Words> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
+    // The character that ends what is open.
     let mut quote: Option<char> = None;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
         if escaped {
-            let c = match c {
-                't' => '\t',
-                'n' => '\n',
-                other => other,
-            };
             word.get_or_insert_default().push(c);
             escaped = false;
             continue;
         }
         match (quote, c) {
-            (None | Some('"'), '\\') => {
+            (None | Some('"' | '`' | ')'), '\\') => {
                 escaped = true;
                 word.get_or_insert_default();
             }
-            (Some(open), _) if c == open => quote = None,
+            (Some(open), _) if c == open => {
+                quote = None;
+                if matches!(c, '`' | ')') {
+                    word.get_or_insert_default().push(c);
+                }
+            }
             (Some(_), _) => word.get_or_insert_default().push(c),
             (None, '"' | '\'') => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
             (None, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
+            (None, '`') => {
+                quote = Some('`');
+                word.get_or_insert_default().push(c);
+            }
+            (None, '(') if word.as_ref().is_some_and(|word| word.ends_with('$')) => {
+                quote = Some(')');
+                word.get_or_insert_default().push(c);
+            }
             (None, '(' | ')') => return None,
             (None, ';' | '&' | '|' | '<' | '>') => {
                 let is_descriptor = c == '>'
@@ -326,6 +336,14 @@ mod tests {
         );
         assert_eq!(all("").as_deref(), Some(""));
         assert_eq!(all("a \"b"), None);
+        // As docker compose 2.40.3 has them.
+        assert_eq!(
+            all("echo $(date +%s) `a b` c\\td \"e\\nf\" x$(y z)w").as_deref(),
+            Some("echo|$(date +%s)|`a b`|ctd|enf|x$(y z)w")
+        );
+        for open in ["a (b)", "a `b", "a $(b", "a\\"] {
+            assert_eq!(all(open), None, "{open}");
+        }
         let cut = words("echo a && echo b").unwrap();
         assert_eq!((cut.words.join("|").as_str(), cut.cut), ("echo|a", Some(7)));
     }

@@ -162,6 +162,15 @@ impl Shaper<'_> {
     pub fn bytes(&mut self, node: Node, path: &Path) -> Option<Node> {
         match &node.value {
             Value::Integer(number) => Some(Node::text(number.to_string(), node.span)),
+            // 1e9 is a number of bytes as good as another.
+            Value::Float(number) if number.fract() == 0.0 && number.abs() < 9.2e18 => {
+                Some(Node::text(format!("{number:.0}"), node.span))
+            }
+            Value::Float(_) => {
+                let message = "invalid size".to_owned();
+                let hint = "write a whole number of bytes, or a unit: 1.5g";
+                self.unreadable(&node, "bad-size", message, hint, path)
+            }
             Value::Text(text) => match value::bytes(text) {
                 Ok(bytes) => Some(Node::text(bytes.to_string(), node.span)),
                 Err(value::SizeError::Large) => {
