@@ -252,7 +252,7 @@ fn publish(draft: &mut Draft, container: &Settled, order: &[Attached], exit: [Op
             container: container.spec.name.clone(),
             node: container.node,
             protocol: port.protocol,
-            host_address: port.host_ip,
+            host_address: port.host_ip.or(traits.binding),
             host_port: published.first,
             target: port.target,
             to4,

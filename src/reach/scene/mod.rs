@@ -204,6 +204,9 @@ pub struct BridgeTraits {
     pub mode6: GatewayMode,
     pub masquerade: bool,
     pub is_default: bool,
+    /// Where ports are published that name no address (`com.docker.network.bridge.host_binding_ipv4`); none is
+    /// everywhere. It leaves nothing for IPv6 (seen on engine 28.5.2).
+    pub binding: Option<IpAddr>,
     /// A gateway mode is asked for that this engine does not know.
     pub ignored_mode: bool,
 }

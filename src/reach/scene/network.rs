@@ -457,6 +457,9 @@ fn bridge_traits(draft: &Draft, spec: &NetworkSpec) -> BridgeTraits {
         mode6: mode("gateway_mode_ipv6"),
         masquerade: option("enable_ip_masquerade") != Some("false"),
         is_default: spec.name == DEFAULT_BRIDGE,
+        binding: option("host_binding_ipv4")
+            .and_then(|text| text.parse::<IpAddr>().ok())
+            .filter(|address| !address.is_unspecified()),
         ignored_mode: ["gateway_mode_ipv4", "gateway_mode_ipv6"]
             .iter()
             .any(|key| {
