@@ -8,19 +8,38 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::stacks::IMAGE;
 
-/// The engine, and where it listens.
+/// The word that makes `measure` such an engine instead.
+pub const WORD: &str = "fake";
+/// Where it tells the one who measures what it knows; everything there is forgotten by asking.
+const TELL: &str = "/measure";
+
+/// The engine: a process of its own, since what is started by a large process is born with its peak memory
+/// (`setmax_mm_hiwater_rss` in the kernel's fs/exec.c), and what is started here is to be weighed.
 pub struct Fake {
     socket: PathBuf,
-    state: Arc<Mutex<State>>,
+    process: Child,
     _folder: tempfile::TempDir,
+}
+
+/// What it has, and what it was asked.
+pub struct Told {
+    /// The containers that run.
+    pub running: usize,
+    /// Those that are there.
+    pub containers: usize,
+    /// The networks that somebody made.
+    pub networks: usize,
+    /// When the first request came since the last such question.
+    pub first_request: Option<SystemTime>,
 }
 
 #[derive(Default)]
@@ -31,8 +50,7 @@ struct State {
     /// The ids of containers by their names.
     names: BTreeMap<String, String>,
     made: usize,
-    first_request: Option<Instant>,
-    requests: usize,
+    first_request: Option<SystemTime>,
 }
 
 struct Container {
@@ -43,24 +61,26 @@ struct Container {
 }
 
 impl Fake {
-    /// Listens; the threads end with the process.
+    /// Starts it and waits until it listens.
     pub fn start() -> Result<Fake, Failure> {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("docker.sock");
-        let listener = UnixListener::bind(&socket)?;
-        let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, &state));
-            }
-        });
-        Ok(Fake {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg(WORD)
+            .arg(&socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let said = process.stdout.take().ok_or("no pipe")?;
+        let fake = Fake {
             socket,
-            state,
+            process,
             _folder: folder,
-        })
+        };
+        if BufReader::new(said).read_line(&mut String::new())? == 0 {
+            return Err("the engine that does nothing did not start".into());
+        }
+        Ok(fake)
     }
 
     /// As `DOCKER_HOST` has it.
@@ -68,28 +88,50 @@ impl Fake {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Forgets when the first request came, and how many there were.
-    pub fn forget_requests(&self) {
-        let mut state = self.lock();
-        state.first_request = None;
-        state.requests = 0;
+    /// What it knows.
+    pub fn ask(&self) -> Result<Told, Failure> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        write!(stream, "GET {TELL} HTTP/1.1\r\n\r\n")?;
+        let mut reader = BufReader::new(stream);
+        reader.read_line(&mut String::new())?;
+        let mut body = vec![0; body_length(&mut reader).ok_or("no answer")?];
+        reader.read_exact(&mut body)?;
+        let told: Value = serde_json::from_slice(&body)?;
+        let number = |name: &str| {
+            let number = told[name].as_u64().ok_or("no number")?;
+            Ok::<usize, Failure>(usize::try_from(number)?)
+        };
+        let first = told["first_request_ns"].as_u64();
+        Ok(Told {
+            running: number("running")?,
+            containers: number("containers")?,
+            networks: number("networks")?,
+            first_request: first.map(|at| UNIX_EPOCH + Duration::from_nanos(at)),
+        })
     }
+}
 
-    /// When the first request came since then.
-    pub fn first_request(&self) -> Option<Instant> {
-        self.lock().first_request
+impl Drop for Fake {
+    fn drop(&mut self) {
+        // It ends when its standard input does, so also when we are killed.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
+}
 
-    /// The containers that run, those that are there, and the networks that somebody made.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let state = self.lock();
-        let running = state.containers.values().filter(|one| one.running).count();
-        (running, state.containers.len(), state.networks.len())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Is such an engine until the standard input ends.
+pub fn serve_at(socket: &Path) -> Result<(), Failure> {
+    let listener = UnixListener::bind(socket)?;
+    std::thread::spawn(move || {
+        let state = Arc::new(Mutex::new(State::default()));
+        for stream in listener.incoming().flatten() {
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || serve(stream, &state));
+        }
+    });
+    println!("listening");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
 }
 
 /// One connection: requests one after the other.
@@ -101,11 +143,7 @@ fn serve(stream: UnixStream, state: &Mutex<State>) -> Option<()> {
         if reader.read_line(&mut line).ok()? == 0 {
             return None;
         }
-        {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.first_request.get_or_insert_with(Instant::now);
-            state.requests += 1;
-        }
+        let came = SystemTime::now();
         let mut words = line.split(' ');
         let method = words.next()?.to_owned();
         let target = words.next()?.to_owned();
@@ -123,7 +161,12 @@ fn serve(stream: UnixStream, state: &Mutex<State>) -> Option<()> {
         }
         let (status, answer) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.answer(&method, path, query, body)
+            if path == TELL {
+                state.tell()
+            } else {
+                state.first_request.get_or_insert(came);
+                state.answer(&method, path, query, body)
+            }
         };
         respond(&mut writer, &method, status, &answer).ok()?;
     }
@@ -172,6 +215,19 @@ fn respond(
 }
 
 impl State {
+    fn tell(&mut self) -> (u16, Value) {
+        let running = self.containers.values().filter(|one| one.running).count();
+        let first = self.first_request.take();
+        let first = first.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        (
+            200,
+            json!({
+                "running": running, "containers": self.containers.len(), "networks": self.networks.len(),
+                "first_request_ns": first.and_then(|at| u64::try_from(at.as_nanos()).ok()),
+            }),
+        )
+    }
+
     fn answer(&mut self, method: &str, path: &str, query: &str, body: Value) -> (u16, Value) {
         let parts: Vec<String> = path
             .split('/')

@@ -2,6 +2,7 @@
 //! up, up again, plan and down at many containers, where time and memory must grow no faster than their number.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::fake::Fake;
 use crate::report::Sample;
@@ -17,13 +18,13 @@ pub fn start_up(tools: &[&Tool], folder: &Path, repeat: usize) -> Result<Vec<Sam
     let mut samples = Vec::new();
     for round in 0..repeat {
         for tool in tools {
-            fake.forget_requests();
             let environment = fake::environment(&fake, folder);
-            let began = std::time::Instant::now();
+            fake.ask()?;
+            let began = SystemTime::now();
             let mut weight = tool.run_with(PROJECT, &file, "ps", &environment)?;
-            let first = fake.first_request();
+            let first = fake.ask()?.first_request;
             let first = first.ok_or("no request came before the end")?;
-            weight.wall_seconds = (first - began).as_secs_f64();
+            weight.wall_seconds = first.duration_since(began)?.as_secs_f64();
             samples.push(Sample {
                 shape: "start-up",
                 size: 20,
@@ -55,7 +56,8 @@ pub fn life(tool: &Tool, folder: &Path, size: usize, round: usize) -> Result<Vec
         });
     };
     let expect = |wanted: (usize, usize, usize)| -> Result<(), Failure> {
-        let found = fake.counts();
+        let told = fake.ask()?;
+        let found = (told.running, told.containers, told.networks);
         if found == wanted {
             return Ok(());
         }
