@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use futures_util::future::join_all;
 
+use crate::cli::containers::no_such_service;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
@@ -342,7 +343,7 @@ fn hashes(context: &Context, request: &Request, wanted: &str, arguments: &Config
     let all = desired(&opened.stack, &Wishes::default(), &Observed::default());
     for name in &wanted {
         if *name != "*" && !all.containers.contains_key(*name) {
-            return Err(Failure::said(format!("no such service: {name}")));
+            return Err(no_such_service(name, all.containers.keys()));
         }
     }
     let mut text = String::new();

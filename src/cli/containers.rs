@@ -74,7 +74,9 @@ pub fn known(target: &Target, containers: &[Listed], services: &[String]) -> Res
             .as_ref()
             .is_some_and(|known| known.contains(service));
         if !in_file && !running.contains(service.as_str()) {
-            return Err(Failure::said(format!("no such service: {service}")));
+            let in_file = target.services.iter().flatten();
+            let all = in_file.map(String::as_str).chain(running);
+            return Err(no_such_service(service, all));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::apply::OnFailure;
 use crate::cli::carry::{HostSide, Manner, Past, Session, outcome};
 use crate::cli::clock::Phase;
+use crate::cli::containers::no_such_service;
 use crate::cli::context::{Context, Target};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
@@ -135,7 +136,9 @@ pub fn plan(
                 .is_some_and(|own| own.as_str() == name)
         });
         if !in_file && !here {
-            return Err(Failure::said(format!("no such service: {name}")));
+            let in_file = target.services.iter().flatten().cloned();
+            let here = own().filter_map(|found| found.service.as_ref().map(ToString::to_string));
+            return Err(no_such_service(name, in_file.chain(here)));
         }
     }
     let only: Option<BTreeSet<String>> =

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::apply::OnFailure;
 use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::clock::Phase;
+use crate::cli::containers::no_such_service;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::Failure;
 use crate::cli::render::talk;
@@ -144,7 +145,8 @@ fn scaled(request: &mut Request, scales: &[Scale], files: &dyn Files) -> Result<
     let mut text = "services:\n".to_owned();
     for Scale { service, number } in scales {
         if !stack.services.contains_key(service) && !stack.inactive.contains(service) {
-            return Err(Failure::said(format!("no such service: {service}")));
+            let known = stack.services.keys().chain(&stack.inactive);
+            return Err(no_such_service(service.as_str(), known));
         }
         let _ = writeln!(
             text,

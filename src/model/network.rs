@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::address::{AddressRange, Mac, VlanId};
 use crate::model::name::{LinkName, NetworkName};
 
+/// The ports that a Linux bridge has: each gets a number of ten bits (`BR_PORT_BITS`, net/bridge/br_private.h), and number
+/// 0 is not given out.
+pub const BRIDGE_PORTS: usize = 1023;
+
 /// A network under `networks:`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 
 use crate::apply::OnFailure;
 use crate::cli::carry::{HostSide, Manner, Session, outcome};
+use crate::cli::containers::no_such_service;
 use crate::cli::context::{Context, Opened};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::made::{How, make};
@@ -279,11 +280,11 @@ async fn prepare(
     let name: ServiceName = arguments
         .service
         .parse()
-        .map_err(|_| Failure::said(format!("no such service: {}", arguments.service)))?;
+        .map_err(|_| no_such_service(&arguments.service, opened.stack.services.keys()))?;
     let mut needs = opened;
     let mut whole = needs.stack.clone();
     let Some(service) = whole.services.get_mut(&name) else {
-        return Err(Failure::said(format!("no such service: {name}")));
+        return Err(no_such_service(&arguments.service, whole.services.keys()));
     };
     service.scale = 1;
     let image = service.image.clone();

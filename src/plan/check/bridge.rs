@@ -1,18 +1,14 @@
-//! How many containers a bridge has room for: the kernel gives each port of a bridge one of 1,023 numbers
-//! (`BR_PORT_BITS`, net/bridge/br_private.h), and every running container on a bridge network holds one. The engine would
+//! How many containers a bridge has room for ([`BRIDGE_PORTS`]): every running container on a bridge network holds a port. The engine would
 //! find out at the 1,024th start, with the others running already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::network::{Driver, Network};
+use crate::model::network::{BRIDGE_PORTS, Driver, Network};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::desired::Desired;
 use crate::plan::observed::Observed;
 use crate::plan::spec::{ContainerNetwork, ContainerSpec, Spec};
-
-/// The ports that a Linux bridge has; number 0 is not given out.
-pub const PORTS: usize = 1023;
 
 /// The engine's name of its default bridge.
 const DEFAULT_BRIDGE: &str = "bridge";
@@ -42,7 +38,7 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
                 && found.endpoints.iter().any(|one| one.network == name)
         });
         let others = others.count();
-        if own + others <= PORTS {
+        if own + others <= BRIDGE_PORTS {
             continue;
         }
         let beside = match others {
@@ -58,7 +54,7 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
                 "bridge-full",
                 &place,
                 format!(
-                    "{own} containers are to be on the bridge of network `{name}`{beside}, and a Linux bridge has {PORTS} ports"
+                    "{own} containers are to be on the bridge of network `{name}`{beside}, and a Linux bridge has {BRIDGE_PORTS} ports"
                 ),
             )
             .hint("spread them over several networks"),
