@@ -1,7 +1,6 @@
 //! The envoys of a command: who is sent into which namespace, and that all come home. Not a command, but for
 //! [`errands`], which is what an envoy runs and no person calls.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +10,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::model::name::ProjectName;
-use crate::reach::probe::place::{Errands, Place};
+use crate::reach::probe::place::{Errands, Place, Places};
 use crate::reach::question::Viewpoint;
 use crate::reach::scene::Scene;
 use crate::world::WorldError;
@@ -42,7 +41,7 @@ impl Envoys {
         engine: &Engine,
         project: &ProjectName,
         scene: &Scene,
-    ) -> Result<BTreeMap<Viewpoint, Place>, Failure> {
+    ) -> Result<Places, Failure> {
         self.recall(engine).await;
         self.going.store(true, Ordering::Relaxed);
         let sent = self.send(engine, project, scene).await;
@@ -66,15 +65,12 @@ impl Envoys {
         engine: &Engine,
         project: &ProjectName,
         scene: &Scene,
-    ) -> Result<BTreeMap<Viewpoint, Place>, Failure> {
+    ) -> Result<Places, Failure> {
         let image = self
             .image
             .get_or_try_init(|| engine.make_envoy_image(&[ERRANDS]))
             .await?;
-        let running = scene
-            .containers
-            .iter()
-            .filter(|(_, tenant)| tenant.down.is_none());
+        let running = scene.containers.iter().filter(|(_, tenant)| tenant.runs());
         let posts = running
             .map(|(name, _)| {
                 (
@@ -85,18 +81,26 @@ impl Envoys {
             .chain([(Viewpoint::Host, Post::Host)]);
         let mut going = stream::iter(posts.take_while(|_| !self.is_stopped()))
             .map(async |(viewpoint, post)| {
-                (viewpoint, engine.send_envoy(image, project, &post).await)
+                let sent = match engine.send_envoy(image, project, &post).await {
+                    Err(error) => match &post {
+                        Post::Container(name) if !engine.runs(name).await? => Ok(None),
+                        _ => Err(error),
+                    },
+                    sent => sent.map(Some),
+                };
+                Ok((viewpoint, sent?))
             })
             .buffer_unordered(AT_ONCE);
-        let mut places = BTreeMap::new();
+        let mut places = Places::default();
         let mut failed = None;
-        while let Some((viewpoint, sent)) = going.next().await {
+        while let Some(sent) = going.next().await {
             match sent {
-                Ok(envoy) => {
+                Ok((viewpoint, Some(envoy))) => {
                     let envoy = Arc::new(envoy);
                     self.sent.lock().await.push(Arc::clone(&envoy));
-                    places.insert(viewpoint, Place::There(envoy));
+                    places.all.insert(viewpoint, Place::There(envoy));
                 }
+                Ok((_, None)) => places.stale = true,
                 Err(error) => failed = Some(error),
             }
         }
@@ -106,9 +110,9 @@ impl Envoys {
         if let Some(error) = failed {
             return Err(of_another_kind(error));
         }
-        let host = places.get(&Viewpoint::Host).cloned();
+        let host = places.all.get(&Viewpoint::Host).cloned();
         for (shim, host) in scene.shims.keys().zip(std::iter::repeat(host).flatten()) {
-            places.insert(Viewpoint::Shim(shim.clone()), host);
+            places.all.insert(Viewpoint::Shim(shim.clone()), host);
         }
         Ok(places)
     }

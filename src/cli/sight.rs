@@ -21,12 +21,12 @@ use crate::reach::compare::Compared;
 use crate::reach::facts::{Facts, Listening, OwnServer, Upstream};
 use crate::reach::probe::confirm;
 use crate::reach::probe::dns::Resolver;
-use crate::reach::probe::place::{Look, Place, Spot};
+use crate::reach::probe::place::{Look, Place, Places, Spot};
 use crate::reach::probe::responder::Responder;
 use crate::reach::question::{Question, Viewpoint};
 use crate::reach::scene::build::scene;
 use crate::reach::scene::draft::Moment;
-use crate::reach::scene::{HOST, Scene};
+use crate::reach::scene::{HOST, Scene, Tenant};
 use crate::world::World;
 use crate::world::engine::Engine;
 use crate::world::live::Live;
@@ -78,10 +78,16 @@ impl Sight {
         let mut observed = live.observe(&self.scope()).await?;
         let facts = Facts::of(&observed);
         let first = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
-        let places = match may_enter(engine) {
+        let Places {
+            all: mut places,
+            stale,
+        } = match may_enter(engine) {
             Some(host) => places(stack.project.as_str(), &first, engine, host).await?,
             None => self.envoys.places(engine, &stack.project, &first).await?,
         };
+        if stale {
+            observed = live.observe(&self.scope()).await?;
+        }
         let looks = looks(&places, observed.host.is_none()).await;
         if let Some(host) = looks
             .get(&Viewpoint::Host)
@@ -98,6 +104,10 @@ impl Sight {
             facts.direct_routing = direct.unwrap_or(facts.direct_routing);
         }
         let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
+        places.retain(|viewpoint, _| match viewpoint {
+            Viewpoint::Container(name) => scene.containers.get(name).is_some_and(Tenant::runs),
+            _ => true,
+        });
         Ok(Standing { scene, places })
     }
 
@@ -240,17 +250,26 @@ async fn places(
     scene: &Scene,
     engine: &Engine,
     host: Namespace,
-) -> Result<BTreeMap<Viewpoint, Place>, Failure> {
+) -> Result<Places, Failure> {
     let mut places = BTreeMap::new();
+    let mut stale = false;
     let host = Place::here(host, Path::new("/"));
     for (name, tenant) in &scene.containers {
-        if tenant.down.is_some() {
+        if !tenant.runs() {
             continue;
         }
-        if let Some(process) = engine.container_process(name).await? {
-            let root = PathBuf::from(format!("/proc/{process}/root"));
-            let place = Place::here(Namespace::of_process(process)?, &root);
-            places.insert(Viewpoint::Container(name.clone()), place);
+        let Some(process) = engine.container_process(name).await? else {
+            stale = true;
+            continue;
+        };
+        match Namespace::of_process(process) {
+            Ok(namespace) => {
+                let root = PathBuf::from(format!("/proc/{process}/root"));
+                let place = Place::here(namespace, &root);
+                places.insert(Viewpoint::Container(name.clone()), place);
+            }
+            Err(_) if !engine.runs(name).await? => stale = true,
+            Err(error) => return Err(error.into()),
         }
     }
     for shim in scene.shims.keys() {
@@ -267,7 +286,7 @@ async fn places(
         }
     }
     places.insert(Viewpoint::Host, host);
-    Ok(places)
+    Ok(Places { all: places, stale })
 }
 
 /// How an engine on this machine was started: its command line, and the settings file that it names.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::reach::predict;
 use crate::reach::question::{Ask, Target, Viewpoint};
-use crate::reach::scene::Scene;
+use crate::reach::scene::{Scene, Tenant};
 use crate::reach::verdict::Prediction;
 
 /// The most lines of text; the rest is counted.
@@ -56,10 +56,7 @@ struct Side {
 pub fn delta(before: &Scene, after: &Scene) -> Delta {
     let (mut old, new) = (sides(before), sides(after));
     let mut delta = Delta {
-        stood: before
-            .containers
-            .values()
-            .any(|tenant| tenant.down.is_none()),
+        stood: before.containers.values().any(Tenant::runs),
         ..Delta::default()
     };
     for scene in [before, after] {

@@ -77,6 +77,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(envoys::see_the_same),
         },
         Test {
+            name: "reach::one_that_ends_meanwhile_is_down",
+            run: Run::Host(envoys::end_meanwhile),
+        },
+        Test {
             name: "reach::envoys_come_home_whatever_happens",
             run: Run::Host(envoys::come_home),
         },

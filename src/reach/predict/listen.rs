@@ -57,9 +57,9 @@ pub fn listens(
         }
     }
     if unknown {
-        let declares = scene.tenants(node).any(|(_, tenant)| {
-            tenant.down.is_none() && tenant.declared.contains(&(port, protocol))
-        });
+        let declares = scene
+            .tenants(node)
+            .any(|(_, tenant)| tenant.runs() && tenant.declared.contains(&(port, protocol)));
         let wanting = scene
             .tenants(node)
             .filter(|(_, tenant)| tenant.declared.contains(&(port, protocol)));

@@ -162,9 +162,15 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
         if is_placeholder(address) {
             way.at_most(Confidence::Medium);
         }
-        match meant(scene, question, address)
-            .and_then(|()| trace::there_and_back(scene, node, source, address, question, &mut way))
-        {
+        let traced = trace::there_and_back(scene, node, source, address, question, &mut way);
+        let answered = match down(scene, question, address) {
+            None => traced,
+            Some(down) => {
+                way = path.clone();
+                Err(fails_on_the_way(down, address, traced.err()))
+            }
+        };
+        match answered {
             Ok(()) => {
                 *path = way;
                 return Ok(());
@@ -194,26 +200,40 @@ fn is_up(name: &str, tenant: &Tenant) -> Result<(), Obstacle> {
 }
 
 /// A container that is meant and does not run has no address that anybody answers for.
-fn meant(scene: &Scene, question: &Question, address: IpAddr) -> Result<(), Obstacle> {
-    let Some(tenant) = scene.containers.get(&question.meant) else {
-        return Ok(());
-    };
+fn down(scene: &Scene, question: &Question, address: IpAddr) -> Option<Obstacle> {
+    let tenant = scene.containers.get(&question.meant)?;
+    let why = tenant.down.as_ref()?;
     let its_own = scene.addresses(tenant.node).any(|own| own == address);
     // Whoever else lives in its namespace keeps the address (measured on 20.10: the owner of a guest that has ended).
-    let kept = scene
-        .tenants(tenant.node)
-        .any(|(_, other)| other.down.is_none());
-    match &tenant.down {
-        Some(why) if its_own && !kept => Err(Obstacle::fail(
+    let kept = scene.tenants(tenant.node).any(|(_, other)| other.runs());
+    (its_own && !kept).then(|| {
+        Obstacle::fail(
             &DOWN,
             Stage::Link,
             Code::ContainerDown,
             Failure::HostUnreachable,
             format!("`{}`: {why}", question.meant),
         )
-        .remedy("start it: `stack up`")),
-        Some(_) | None => Ok(()),
+        .remedy("start it: `stack up`")
+    })
+}
+
+/// What is asked of a container that is down fails as it would on the way there, if it would, or else where nobody answers
+/// for the address: over IPv6 that is told after three seconds only (`ucast_solicit` and `retrans_time_ms`, RFC 4861
+/// section 10).
+fn fails_on_the_way(mut down: Obstacle, address: IpAddr, met: Option<Obstacle>) -> Obstacle {
+    match met {
+        Some(met) if met.stage < Stage::Listener => match met.verdict {
+            Verdict::Depends(_) => down.also = Some(Failure::Timeout),
+            verdict => {
+                down.verdict = verdict;
+                down.also = met.also;
+            }
+        },
+        _ if address.is_ipv6() => down.also = Some(Failure::Timeout),
+        _ => {}
     }
+    down
 }
 
 fn resolved(

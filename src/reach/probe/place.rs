@@ -1,7 +1,7 @@
 //! Somebody who asks, wherever they are: on a thread of this process that enters the namespace, or by an envoy that
 //! lives in it. Both do the same errands by the same code; an envoy is told of them as lines of JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::reach::facts::Listening;
 use crate::reach::probe::dns::Resolver;
 use crate::reach::probe::responder::Responder;
 use crate::reach::probe::{Job, Patience, inside, neighbour, sockets};
+use crate::reach::question::Viewpoint;
 use crate::world::engine::envoy::Envoy;
 use crate::world::host::Host;
 use crate::world::netns::Namespace;
@@ -25,6 +26,14 @@ use crate::world::netns::Namespace;
 pub enum Place {
     Here(Spot),
     There(Arc<Envoy>),
+}
+
+/// Everybody who can ask.
+#[derive(Debug, Default)]
+pub struct Places {
+    pub all: BTreeMap<Viewpoint, Place>,
+    /// Whether somebody had ended by the time they were to be asked: what was observed before is not true any more.
+    pub stale: bool,
 }
 
 /// A namespace that this process may be in, and the files by which names are found there.

@@ -309,7 +309,7 @@ fn running(scene: &Scene, network: &str, name: &str) -> Vec<Endpoint> {
         .copied()
         .filter(|endpoint| {
             let mut tenants = scene.tenants(endpoint.node);
-            tenants.any(|(_, tenant)| tenant.follows.is_none() && tenant.down.is_none())
+            tenants.any(|(_, tenant)| tenant.follows.is_none() && tenant.runs())
         })
         .collect()
 }

@@ -98,6 +98,13 @@ pub struct Tenant {
     pub names: Vec<String>,
 }
 
+impl Tenant {
+    /// Whether it can ask and answer.
+    pub fn runs(&self) -> bool {
+        self.down.is_none()
+    }
+}
+
 /// What a namespace is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {

@@ -175,6 +175,16 @@ impl Engine {
         if !self.numbers_processes_as_we_do() {
             return Ok(None);
         }
+        self.first_process(container).await
+    }
+
+    /// Whether a container is there and runs.
+    pub async fn runs(&self, container: &str) -> Result<bool, WorldError> {
+        Ok(self.first_process(container).await?.is_some())
+    }
+
+    /// By the engine's own numbers.
+    async fn first_process(&self, container: &str) -> Result<Option<u32>, WorldError> {
         let found = container::inspect(self, container).await?;
         let process = found.and_then(|found| found.state?.pid).unwrap_or(0);
         Ok(u32::try_from(process).ok().filter(|process| *process > 0))

@@ -1,10 +1,12 @@
 //! Envoys: the engine is reached over the network, so the probes go by containers in the namespaces of the others. They
 //! see what threads in there would, and are gone afterwards, however the asking ends.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,6 +37,32 @@ pub fn see_the_same(bed: &Bed) -> Result<Outcome, Failure> {
         );
         holds("at least 150 cells were compared", agree >= 150)?;
         same("what is left", bed.shell(TRACES)?, String::new())?;
+        Ok(agree)
+    })?;
+    Ok(Outcome::Passed)
+}
+
+/// A container that ends after the look and before somebody is sent there is one that is down.
+pub fn end_meanwhile(bed: &Bed) -> Result<Outcome, Failure> {
+    let away = Away::of(bed)?;
+    stands(bed, FILE, |_, named| {
+        // Those who ask are made after the look.
+        let mut end = bed.command("docker");
+        end.args(["kill", "renvoys-app-1"]);
+        away.before("/containers/create", end);
+        let ran = away.stack(&format!("{named} reach --probe --format json"))?;
+        let answer: Value = serde_json::from_str(&ran.stdout)
+            .map_err(|error| format!("{error}: {}{}", ran.stdout, ran.stderr))?;
+        let running = bed.docker("ps --quiet --filter name=renvoys-app-1")?;
+        same("the container that was ended", running, String::new())?;
+        none_differs(cells(&answer))?;
+        let asked = cells(&answer)
+            .filter(|cell| cell["from"] == "renvoys-app-1" && cell["seen"].is_string())
+            .count();
+        same("the cells that were asked from there", asked, 0)?;
+        same("what is left", bed.shell(TRACES)?, String::new())?;
+        let agree = answer["counts"]["agree"].as_u64().unwrap_or(0);
+        holds("those of the others were compared", agree >= 50)?;
         Ok(agree)
     })?;
     Ok(Outcome::Passed)
@@ -86,6 +114,7 @@ fn some_are_out(bed: &Bed) -> Result<(), Failure> {
 /// The engine as seen from another machine: by an address, and nothing else of the bed.
 struct Away {
     url: String,
+    meanwhile: Meanwhile,
     _home: tempfile::TempDir,
     home: PathBuf,
 }
@@ -93,14 +122,19 @@ struct Away {
 impl Away {
     fn of(bed: &Bed) -> Result<Away, Failure> {
         let home = tempfile::tempdir()?;
+        let meanwhile = Meanwhile::default();
+        let port = door(&bed.folder().join("docker.sock"), &meanwhile)?;
         Ok(Away {
-            url: format!(
-                "tcp://127.0.0.1:{}",
-                door(&bed.folder().join("docker.sock"))?
-            ),
+            url: format!("tcp://127.0.0.1:{port}"),
+            meanwhile,
             home: home.path().to_owned(),
             _home: home,
         })
+    }
+
+    /// Runs a command once, before the engine gets the next request that has these words.
+    fn before(&self, words: &'static str, command: Command) {
+        *locked(&self.meanwhile) = Some((words, command));
     }
 
     fn command(&self, words: &str) -> Command {
@@ -126,11 +160,19 @@ impl Away {
     }
 }
 
+/// What is to happen before a request with these words.
+type Meanwhile = Arc<Mutex<Option<(&'static str, Command)>>>;
+
+fn locked(meanwhile: &Meanwhile) -> MutexGuard<'_, Option<(&'static str, Command)>> {
+    meanwhile.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A port of this machine that leads to the socket, as long as the tests run.
-fn door(socket: &Path) -> Result<u16, Failure> {
+fn door(socket: &Path, meanwhile: &Meanwhile) -> Result<u16, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let socket = socket.to_owned();
+    let meanwhile = Arc::clone(meanwhile);
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             // An engine that is gone is for the client to find out.
@@ -141,16 +183,28 @@ fn door(socket: &Path) -> Result<u16, Failure> {
             else {
                 continue;
             };
-            std::thread::spawn(move || carry(from_client, engine));
+            let meanwhile = Arc::clone(&meanwhile);
+            std::thread::spawn(move || carry(from_client, engine, &meanwhile));
             std::thread::spawn(move || back(from_engine, client));
         }
     });
     Ok(port)
 }
 
-fn carry(mut from: TcpStream, mut to: UnixStream) {
+fn carry(mut from: TcpStream, mut to: UnixStream, meanwhile: &Meanwhile) {
+    let mut piece = [0; 16 * 1024];
     // Either end may go whenever it likes.
-    let _ = std::io::copy(&mut from, &mut to);
+    while let Ok(length @ 1..) = from.read(&mut piece) {
+        let said = String::from_utf8_lossy(&piece[..length]);
+        let command = locked(meanwhile).take_if(|(words, _)| said.contains(*words));
+        if let Some((_, mut command)) = command {
+            // What came of it the test sees.
+            let _ = command.output();
+        }
+        if to.write_all(&piece[..length]).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
