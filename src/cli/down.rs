@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use clap::{Args, ValueEnum};
 
 use crate::apply::OnFailure;
-use crate::cli::carry::{HostSide, Manner, Past, Session, outcome};
+use crate::cli::carry::past::Past;
+use crate::cli::carry::{HostSide, Manner, Session, outcome};
 use crate::cli::clock::Phase;
 use crate::cli::containers::no_such_service;
 use crate::cli::context::{Context, Target};

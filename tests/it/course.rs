@@ -5,7 +5,9 @@ use std::time::Duration;
 use stack::apply::course::{Act, Course, Ending, Moments, Owner};
 use stack::apply::event::{Event, Subject};
 use stack::plan::spec::{Kind, ResourceId};
-use stack::plan::step::{Edge, Milestone, Plan, Reason, State, Step, StepIndex, Undo};
+use stack::plan::step::{Milestone, Plan, Reason, State, Step, StepIndex, Undo};
+
+use crate::apply::plan;
 
 /// A step of this kind; what it is made of does not matter here.
 fn step(kind: Kind, name: &str) -> Step {
@@ -16,22 +18,6 @@ fn step(kind: Kind, name: &str) -> Step {
         reason: Reason::Missing,
         undo: Undo::Inverse,
         farewell: false,
-    }
-}
-
-fn plan(steps: Vec<Step>, edges: &[(usize, usize, Milestone)]) -> Plan {
-    Plan {
-        project: "lab".parse().unwrap(),
-        steps,
-        edges: edges
-            .iter()
-            .map(|&(from, to, milestone)| Edge {
-                from: StepIndex(from),
-                to: StepIndex(to),
-                milestone,
-                optional: false,
-            })
-            .collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use stack::plan::step::{Milestone, StepIndex};
 use stack::world::memory::Fortune;
 use stack::world::memory::faults::{Faults, How, When};
 
-use super::{Minutes, container, heading, plan, quietly, slow, volume, world};
+use super::{Minutes, container, heading, heard, plan, quietly, slow, volume, world};
 
 /// Wishes to stop after these times.
 fn stops(after: &[u64]) -> impl Stream<Item = ()> + Unpin + use<> {
@@ -36,16 +36,7 @@ async fn a_failed_run_is_taken_back_the_failing_step_first() {
     ];
     let plan = plan(steps, &edges);
     world.arrange(Faults::one(2, When::Half, How::Fails));
-    let minutes = Minutes::default();
-    let report = run(
-        &plan,
-        &world,
-        None,
-        &minutes,
-        &Options::default(),
-        stream::pending(),
-    )
-    .await;
+    let (report, told) = heard(&plan, &world, stream::pending()).await;
     expect_test::expect![[r#"
         run of 4
         create volume/a
@@ -63,7 +54,7 @@ async fn a_failed_run_is_taken_back_the_failing_step_first() {
         remove volume/a
         remove volume/a undone
         done 0 failed 1 skipped 1 undone 3 left 0"#]]
-    .assert_eq(&minutes.text());
+    .assert_eq(&told);
     assert_eq!(world.snapshot(), before);
     assert_eq!(
         report.machine(),
@@ -96,16 +87,7 @@ async fn the_first_interruption_lets_running_steps_end_and_takes_them_back() {
     let steps = vec![volume("a"), container("b"), container("c")];
     world.arrange(slow(&[&steps[1]], 60));
     let plan = plan(steps, &[(0, 1, Milestone::Done), (1, 2, Milestone::Done)]);
-    let minutes = Minutes::default();
-    let report = run(
-        &plan,
-        &world,
-        None,
-        &minutes,
-        &Options::default(),
-        stops(&[30]),
-    )
-    .await;
+    let (report, told) = heard(&plan, &world, stops(&[30])).await;
     expect_test::expect![[r#"
         run of 3
         create volume/a
@@ -121,7 +103,7 @@ async fn the_first_interruption_lets_running_steps_end_and_takes_them_back() {
         remove volume/a
         remove volume/a undone
         done 0 failed 0 skipped 0 undone 2 left 0"#]]
-    .assert_eq(&minutes.text());
+    .assert_eq(&told);
     assert_eq!(report.outcome, Outcome::Interrupted);
     assert_eq!(report.not_started, [StepIndex(2)]);
     assert_eq!(world.snapshot(), before);

@@ -15,7 +15,7 @@ use stack::world::memory::Fortune;
 use stack::world::memory::faults::{Faults, How, When};
 use stack::world::{Progress, World, WorldError};
 
-use super::{Minutes, container, plan, quietly, slow, volume, world};
+use super::{container, heard, plan, quietly, slow, volume, world};
 
 #[tokio::test]
 async fn a_run_tells_every_fact_in_order() {
@@ -25,16 +25,7 @@ async fn a_run_tells_every_fact_in_order() {
         steps,
         &[(0, 1, Milestone::Done), (1, 2, Milestone::Healthy)],
     );
-    let minutes = Minutes::default();
-    let report = run(
-        &plan,
-        &world,
-        None,
-        &minutes,
-        &Options::default(),
-        stream::pending(),
-    )
-    .await;
+    let (report, told) = heard(&plan, &world, stream::pending()).await;
     expect_test::expect![[r#"
         run of 3
         create volume/a
@@ -46,7 +37,7 @@ async fn a_run_tells_every_fact_in_order() {
         run container/c
         run container/c done
         done 3 failed 0 skipped 0 undone 0 left 0"#]]
-    .assert_eq(&minutes.text());
+    .assert_eq(&told);
     assert_eq!(report.outcome, Outcome::Done);
     assert_eq!(report.machine(), "everything is as planned");
 }

@@ -7,7 +7,7 @@ mod journal;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::stream::{self};
+use futures_util::stream::{self, Stream};
 use stack::apply::event::{Event, Listener, Silence, Subject};
 use stack::apply::journal::Heading;
 use stack::apply::report::Report;
@@ -70,7 +70,7 @@ fn step(spec: Spec, state: fn(Arc<Spec>) -> State) -> Step {
     }
 }
 
-fn plan(steps: Vec<Step>, edges: &[(usize, usize, Milestone)]) -> Plan {
+pub fn plan(steps: Vec<Step>, edges: &[(usize, usize, Milestone)]) -> Plan {
     Plan {
         project: project(),
         steps,
@@ -171,6 +171,18 @@ impl Listener for Minutes {
         };
         self.0.lock().unwrap().push(line);
     }
+}
+
+/// Runs a plan with the usual options and writes down what is told.
+async fn heard(
+    plan: &Plan,
+    world: &Memory,
+    stops: impl Stream<Item = ()> + Unpin,
+) -> (Report, String) {
+    let minutes = Minutes::default();
+    let options = Options::default();
+    let report = run(plan, world, None, &minutes, &options, stops).await;
+    (report, minutes.text())
 }
 
 async fn quietly(plan: &Plan, world: &Memory, options: &Options) -> Report {

@@ -1,8 +1,11 @@
 //! A plan carried out: the project's lock, an unfinished run of earlier taken back first, the journal, progress, and
 //! the last lines. A dry run carries the same plan out on a copy of the world in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+pub mod past;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,11 +15,12 @@ use jiff::ZonedDateTime;
 use crate::apply;
 use crate::apply::course::Moments;
 use crate::apply::event::{Event, Listener};
-use crate::apply::journal::{self, Heading, Journal, JournalError, Unfinished};
-use crate::apply::lock::{Holder, Lock, LockError, Patience};
+use crate::apply::journal::{Heading, Journal, JournalError};
+use crate::apply::lock::{Holder, Lock, Patience};
 use crate::apply::report::{Outcome as End, Report};
-use crate::apply::wanted::{self, WantedError};
+use crate::apply::wanted;
 use crate::apply::{OnFailure, Options};
+use crate::cli::carry::past::Past;
 use crate::cli::claims;
 use crate::cli::clock::Phase;
 use crate::cli::context::Context;
@@ -27,7 +31,6 @@ use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
 use crate::plan::check::host::may_carry_out;
-use crate::plan::diff::down::{is_about, is_moot};
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::Plan;
@@ -44,15 +47,6 @@ pub struct Session<'a> {
     command: &'static str,
     // Held for the lock on it.
     turn: Mutex<Option<Lock>>,
-}
-
-/// What becomes of a run that was not finished, before the command does its own work.
-#[derive(Debug, Clone, Copy)]
-pub enum Past<'a> {
-    /// It is taken back.
-    TakenBack,
-    /// It is taken back but for what the command removes anyway: everything of these services, or of all.
-    Removed(Option<&'a BTreeSet<String>>),
 }
 
 /// How a plan is to be carried out.
@@ -156,164 +150,12 @@ impl<'a> Session<'a> {
         };
         Lock::take(&path, &holder, Patience::Endless, waiting)
             .await
-            .map_err(|error| lock_failure(&error))
+            .map_err(|error| Failure::said(told(&error)))
     }
 
     fn file(&self, ending: &str) -> Result<PathBuf, Failure> {
         self.context
             .state_file(&self.project, &self.live.engine().url(), ending)
-    }
-
-    /// Takes back a run that was killed, as far as that can be done. What cannot be taken back is told and then
-    /// forgotten: it carries our mark, so every command sees it as it is and goes on from there.
-    pub async fn repair(&self, past: Past<'_>) -> Result<(), Failure> {
-        let path = self.file("journal")?;
-        let unfinished = match journal::replay(&path, &boot_id()) {
-            Ok(unfinished) => unfinished,
-            Err(error) => return self.forget_unreadable(&path, error, past),
-        };
-        let Some(mut unfinished) = unfinished else {
-            // What is there without a complete header tells of nothing that was done.
-            if path.exists() && !self.context.global.dry_run {
-                journal::discard(&path).map_err(journal_failure)?;
-            }
-            return Ok(());
-        };
-        let Heading { command, since, .. } = unfinished.heading.clone();
-        if let Past::Removed(services) = past
-            && is_about(&unfinished.plan, services)
-        {
-            unfinished.give_up(is_moot);
-        }
-        self.settle_requests(&unfinished, past).await?;
-        // What a committed run had left to discard is seen by the next plan.
-        let nothing = unfinished.committed || unfinished.unwind().is_empty();
-        if self.context.global.dry_run {
-            if !nothing {
-                self.context.tell(&format!(
-                    " `stack {command}` of {since} was not finished: the next run takes it back first"
-                ));
-            }
-            return Ok(());
-        }
-        if nothing {
-            return journal::discard(&path).map_err(journal_failure);
-        }
-        self.context.tell(&format!(
-            " `stack {command}` of {since} was not finished: taking it back first"
-        ));
-        let left = self.unwind(&unfinished).await?;
-        if left > 0 {
-            self.context.tell(&format!(
-                " `stack {command}` of {since} could not be taken back in full: going on from what is there"
-            ));
-        }
-        journal::discard(&path).map_err(journal_failure)
-    }
-
-    /// Asks once more for what a killed run had asked the engine for and nobody takes back: the engine may still be at
-    /// it, and until it is done what is there is not what will be.
-    async fn settle_requests(
-        &self,
-        unfinished: &Unfinished,
-        past: Past<'_>,
-    ) -> Result<(), Failure> {
-        let plan = unfinished.requests();
-        let removed_anyway = matches!(past, Past::Removed(services) if is_about(&plan, services));
-        if plan.is_empty() || removed_anyway {
-            return Ok(());
-        }
-        let Heading { command, since, .. } = &unfinished.heading;
-        self.context.tell(&format!(
-            " `stack {command}` of {since} was not finished: waiting for what it had begun"
-        ));
-        if self.context.global.dry_run {
-            return Ok(());
-        }
-        let renderer = self.context.renderer();
-        let options = Options {
-            on_failure: OnFailure::GoOn,
-            ..Options::default()
-        };
-        // The journal stays as it is, so that whoever comes after a kill in here does the same.
-        let stops = wishes_to_stop()?;
-        let report = apply::run(&plan, &self.live, None, &renderer, &options, stops).await;
-        renderer.finish();
-        match report.outcome {
-            End::Abandoned | End::Interrupted => Err(Failure::Told(Exit::Partial)),
-            // What could not be done is seen as it is by whatever comes next.
-            End::Done | End::Failed => Ok(()),
-        }
-    }
-
-    /// A journal that cannot be understood is in nobody's way who removes everything.
-    fn forget_unreadable(
-        &self,
-        path: &Path,
-        error: JournalError,
-        past: Past<'_>,
-    ) -> Result<(), Failure> {
-        match (past, &error) {
-            (
-                Past::Removed(_),
-                JournalError::Version { .. }
-                | JournalError::Corrupt { .. }
-                | JournalError::Illegal { .. },
-            ) if !self.context.global.dry_run => {
-                talk(&format!(
-                    "warning: {error}: an unfinished run is forgotten, and what is there is removed"
-                ));
-                journal::discard(path).map_err(journal_failure)
-            }
-            (Past::Removed(_) | Past::TakenBack, _) => {
-                let Failure::Said { text, .. } = journal_failure(error) else {
-                    return Ok(());
-                };
-                Err(Failure::with_hint(
-                    text,
-                    format!(
-                        "`stack --project-name {} down` removes everything of the project and forgets that run",
-                        self.project
-                    ),
-                ))
-            }
-        }
-    }
-
-    /// Takes a run back; how many things could not be.
-    async fn unwind(&self, unfinished: &Unfinished) -> Result<usize, Failure> {
-        let journal = Journal::resume(unfinished).map_err(journal_failure)?;
-        let renderer = self.context.renderer();
-        let report = apply::unwind(
-            unfinished,
-            &self.live,
-            Some(journal),
-            &renderer,
-            &Options::default(),
-            wishes_to_stop()?,
-        )
-        .await;
-        renderer.finish();
-        let about = About {
-            command: "taking back",
-            plan: &unfinished.plan,
-            place: &|_| None,
-        };
-        for line in summary::lines(&report, &about) {
-            self.context.tell(&line);
-        }
-        match report.outcome {
-            End::Abandoned | End::Interrupted => Err(Failure::Told(Exit::Partial)),
-            End::Done | End::Failed => {
-                let end = match (unfinished.committed, report.left.is_empty()) {
-                    (true, _) => wanted::End::Done,
-                    (false, true) => wanted::End::TakenBack,
-                    (false, false) => wanted::End::Unclear,
-                };
-                self.settle(end)?;
-                Ok(report.left.len())
-            }
-        }
     }
 
     /// Notes that a run is about to change what the project wants of its host.
@@ -322,7 +164,7 @@ impl<'a> Session<'a> {
         let records = self.context.records()?;
         records
             .begin(&self.project, &engine, host_side)
-            .map_err(|error| wanted_failure(&error))
+            .map_err(|error| Failure::said(told(&error)))
     }
 
     /// Notes how a run ended that changed what the project wants of its host.
@@ -331,7 +173,7 @@ impl<'a> Session<'a> {
         let records = self.context.records()?;
         records
             .end(&self.project, &engine, end)
-            .map_err(|error| wanted_failure(&error))
+            .map_err(|error| Failure::said(told(&error)))
     }
 
     /// What the project wants of its host, without a run: all of it is there already, or nothing is wanted any more.
@@ -343,7 +185,7 @@ impl<'a> Session<'a> {
         let records = self.context.records()?;
         records
             .settle(&self.project, &engine, host_side.to_vec())
-            .map_err(|error| wanted_failure(&error))
+            .map_err(|error| Failure::said(told(&error)))
     }
 
     /// What is written down of what the project wants of its host.
@@ -352,7 +194,7 @@ impl<'a> Session<'a> {
         let records = self.context.records()?;
         let found = records
             .read(&self.project, &engine)
-            .map_err(|error| wanted_failure(&error))?;
+            .map_err(|error| Failure::said(told(&error)))?;
         Ok(found.map(|wanted| wanted.standing))
     }
 
@@ -407,7 +249,7 @@ impl<'a> Session<'a> {
         }
         let holder = self.holder();
         let turn = Lock::take(&self.file("lock")?, &holder, Patience::Endless, |_| ()).await;
-        turn.map(drop).map_err(|error| lock_failure(&error))
+        turn.map(drop).map_err(|error| Failure::said(told(&error)))
     }
 
     fn holder(&self) -> Holder {
@@ -574,25 +416,16 @@ fn end_of(report: &Report, on_failure: OnFailure) -> wanted::End {
     }
 }
 
-fn wanted_failure(error: &WantedError) -> Failure {
-    let cause = std::error::Error::source(error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    Failure::said(format!("{error}{cause}"))
-}
-
-fn lock_failure(error: &LockError) -> Failure {
-    let cause = std::error::Error::source(error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    Failure::said(format!("{error}{cause}"))
+/// An error with what it came from.
+fn told(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 fn journal_failure(error: JournalError) -> Failure {
-    let cause = std::error::Error::source(&error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    let text = format!("{error}{cause}");
+    let text = told(&error);
     match error {
         // Without a journal a run that is killed could not be taken back, so nothing is begun.
         JournalError::Create { .. } | JournalError::Write { .. } => Failure::with_hint(
