@@ -2,12 +2,14 @@
 //! links, packet filters, settings of other programs and even the firmware can be what the test wants; no engine is
 //! started. And the wire that is asked before an address is used, with another machine on it.
 
+mod plot;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::bed::{Bed, ran, stack_program, unavailable};
+use crate::bed::{Bed, ran};
+use crate::doctor::plot::Plot;
 use crate::runner::{Failure, Outcome, Run, Test, holds, same};
 use crate::wire::Wire;
 
@@ -43,107 +45,6 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(taken),
         },
     ]
-}
-
-/// A place with nothing in it, and what was planted there.
-struct Plot {
-    folder: tempfile::TempDir,
-}
-
-impl Plot {
-    /// None where there can be no such place.
-    fn new() -> Result<Result<Plot, Outcome>, Failure> {
-        if let Some(reason) = unavailable() {
-            return Ok(Err(Outcome::Skipped(reason)));
-        }
-        Ok(Ok(Plot {
-            folder: tempfile::tempdir()?,
-        }))
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Runs a script with `$STACK`, `$HOME_OF_TEST` in fresh namespaces.
-    fn run(&self, script: &str) -> Result<crate::bed::Ran, Failure> {
-        let begin = "set -eu; ip link set lo up\n";
-        ran(Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--fork", "--mount-proc"])
-            .args(["sh", "-c", &format!("{begin}{script}")])
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("STACK", stack_program())
-            .env("T", self.path())
-            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
-            .env("STACK_STATE_DIR", self.path().join("state")))
-    }
-
-    /// What the doctor finds after this was planted: `error parent-down link eth0`.
-    fn finds(&self, plant: &str, arguments: &str) -> Result<BTreeSet<String>, Failure> {
-        let ran = self.run(&format!(
-            "{plant}\n$STACK doctor --format json {arguments} || echo \"ended with $?\" >&2"
-        ))?;
-        let told: serde_json::Value = serde_json::from_str(&ran.stdout)
-            .map_err(|error| format!("{error}: {}{}", ran.stdout, ran.stderr))?;
-        let findings = told["findings"].as_array().cloned().unwrap_or_default();
-        let word = |finding: &serde_json::Value, key: &str| {
-            finding[key].as_str().unwrap_or_default().to_owned()
-        };
-        // Whoever reads a finding is told what to do about everything that is wrong.
-        for finding in &findings {
-            let wrong = word(finding, "severity") != "info";
-            holds(
-                &format!("it says what mends it: {finding}"),
-                !wrong || finding["mend"].is_string() || word(finding, "code") == "parent-mtu",
-            )?;
-        }
-        let worst = ["error", "warning"]
-            .into_iter()
-            .find(|wanted| findings.iter().any(|one| word(one, "severity") == *wanted));
-        let code = match worst {
-            Some("error") => "ended with 1",
-            Some(_) => "ended with 3",
-            None => "",
-        };
-        same(
-            "the exit code",
-            ran.stderr.lines().last().unwrap_or(""),
-            code,
-        )?;
-        Ok(findings
-            .iter()
-            .map(|finding| {
-                format!(
-                    "{} {} {}",
-                    word(finding, "severity"),
-                    word(finding, "code"),
-                    word(finding, "subject")
-                )
-            })
-            .collect())
-    }
-
-    /// Each of the wanted findings is told, and was not told of an empty place.
-    fn plants(
-        &self,
-        before: &BTreeSet<String>,
-        plant: &str,
-        arguments: &str,
-        wanted: &[&str],
-    ) -> Result<(), Failure> {
-        let found = self.finds(plant, arguments)?;
-        for wanted in wanted {
-            holds(
-                &format!("`{wanted}` is told; told are {found:#?}"),
-                found.contains(*wanted),
-            )?;
-            holds(
-                &format!("`{wanted}` is not told of an empty place"),
-                !before.contains(*wanted),
-            )?;
-        }
-        Ok(())
-    }
 }
 
 const CARD: &str = "
