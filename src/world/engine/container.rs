@@ -4,12 +4,9 @@
 //! Every transition can be repeated, and can be done to what a cut off transition left. A container that is not the
 //! project's is never touched: by name it is only taken for ours where its labels say so.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
-};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 
 use crate::model::mark;
 use crate::model::name::ProjectName;
@@ -20,6 +17,7 @@ use crate::world::engine::body;
 use crate::world::engine::endpoint;
 use crate::world::engine::error::{is_name_conflict, refused, status};
 use crate::world::engine::existing::{Located, Was};
+use crate::world::engine::inspect::{hash_of, inspect, labels_of, name_of, reference};
 use crate::world::engine::owner::{self, Owner};
 use crate::world::engine::{archive, heritage, hook, network, proxy};
 use crate::world::{ErrorKind, Progress, WorldError};
@@ -82,23 +80,6 @@ fn as_new(spec: &Spec) -> Result<&ContainerSpec, WorldError> {
             format!("cannot create container `{}`", name_of(spec)),
             "it was removed, and what it was made of is not known",
         )),
-    }
-}
-
-/// The name of the container that a spec is about.
-pub(in crate::world::engine) fn name_of(spec: &Spec) -> &str {
-    match spec {
-        Spec::Container(spec) => &spec.name,
-        Spec::Existing(spec) => &spec.name,
-        _ => "",
-    }
-}
-
-/// What the engine takes for the container: its id where that is known.
-pub(in crate::world::engine) fn reference(spec: &Spec) -> &str {
-    match spec {
-        Spec::Existing(spec) => &spec.engine_id,
-        _ => name_of(spec),
     }
 }
 
@@ -306,43 +287,5 @@ impl Doer<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The hash of the spec, as its labels have it.
-pub(in crate::world::engine) fn hash_of(spec: &ContainerSpec) -> &str {
-    spec.labels
-        .get(mark::HASH)
-        .map(String::as_str)
-        .unwrap_or_default()
-}
-
-/// The labels of a container.
-pub(in crate::world::engine) fn labels_of(
-    container: &ContainerInspectResponse,
-) -> HashMap<String, String> {
-    container
-        .config
-        .as_ref()
-        .and_then(|config| config.labels.clone())
-        .unwrap_or_default()
-}
-
-/// The container, if it is there.
-pub async fn inspect(
-    engine: &Engine,
-    reference: &str,
-) -> Result<Option<ContainerInspectResponse>, WorldError> {
-    match engine
-        .docker()
-        .inspect_container(reference, None::<InspectContainerOptions>)
-        .await
-    {
-        Ok(container) => Ok(Some(container)),
-        Err(error) if status(&error) == Some(404) => Ok(None),
-        Err(error) => Err(refused(
-            format!("cannot look at container `{reference}`"),
-            error,
-        )),
     }
 }

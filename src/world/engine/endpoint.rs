@@ -11,8 +11,8 @@ use bollard::query_parameters::InspectContainerOptions;
 use crate::plan::spec::{AttachmentSpec, EndpointSpec, Spec};
 use crate::plan::step::{State, Step};
 use crate::world::engine::Engine;
-use crate::world::engine::container::inspect;
 use crate::world::engine::error::{refused, status};
+use crate::world::engine::inspect::inspect;
 use crate::world::engine::old::TooOld;
 use crate::world::{ErrorKind, WorldError};
 

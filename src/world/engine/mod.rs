@@ -20,6 +20,7 @@ mod heritage;
 pub mod hook;
 pub mod ignore;
 pub mod image;
+pub mod inspect;
 pub mod limit;
 pub mod mount;
 pub mod network;
@@ -155,7 +156,7 @@ impl Engine {
         container: &str,
         network: &str,
     ) -> Result<Vec<IpAddr>, WorldError> {
-        let found = container::inspect(self, container).await?;
+        let found = inspect::inspect(self, container).await?;
         let networks = found
             .and_then(|found| found.network_settings?.networks)
             .unwrap_or_default();
@@ -185,7 +186,7 @@ impl Engine {
 
     /// By the engine's own numbers.
     async fn first_process(&self, container: &str) -> Result<Option<u32>, WorldError> {
-        let found = container::inspect(self, container).await?;
+        let found = inspect::inspect(self, container).await?;
         let process = found.and_then(|found| found.state?.pid).unwrap_or(0);
         Ok(u32::try_from(process).ok().filter(|process| *process > 0))
     }

@@ -19,7 +19,7 @@ use crate::plan::observed::{ContainerState, FoundContainer, FoundEndpoint, Obser
 use crate::world::WorldError;
 use crate::world::engine::error::refused;
 use crate::world::engine::reference::Reference;
-use crate::world::engine::{Engine, container, network, volume};
+use crate::world::engine::{Engine, inspect, network, volume};
 
 /// The engine's part of an observation; the host's part is empty.
 ///
@@ -313,7 +313,7 @@ async fn look_closer(
     }
     let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
     let looks = stream::iter(ids).map(|id| async move {
-        let detail = container::inspect(engine, &id).await?;
+        let detail = inspect::inspect(engine, &id).await?;
         Ok::<_, WorldError>(detail.map(|detail| (id, Detail::of(detail))))
     });
     let details: Vec<_> = looks.buffer_unordered(LOOKS).try_collect().await?;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::model::mark;
 use crate::plan::spec::ResourceId;
 use crate::plan::step::Milestone;
-use crate::world::engine::{Engine, container};
+use crate::world::engine::{Engine, inspect};
 use crate::world::{ErrorKind, WorldError};
 
 /// The ids of containers with which something happened that a wait may be about.
@@ -111,7 +111,7 @@ pub async fn wait(
         // The subscription comes before the look, so nothing can happen between the two.
         let mut ids = engine.watch().ids(engine.patient());
         loop {
-            let found = container::inspect(engine, &id.name).await?;
+            let found = inspect::inspect(engine, &id.name).await?;
             match verdict(&id.name, found.as_ref(), milestone) {
                 Verdict::Reached => return Ok(()),
                 Verdict::Never(error) => return Err(error),
