@@ -93,8 +93,9 @@ pub async fn run(context: &Context, arguments: CheckArgs) -> Outcome {
         live: &live,
         standing: None,
     };
-    let outcomes = check::run(&checks, &mut bench).await;
-    sight.end(&live).await?;
+    let outcomes = sight
+        .asking(&live, async { Ok(check::run(&checks, &mut bench).await) })
+        .await?;
     let text = match arguments.format {
         CheckFormat::Text => check::text(&outcomes),
         CheckFormat::Json => format!("{:#}\n", check::json(&outcomes)),
@@ -141,6 +142,13 @@ impl Bench for LiveBench<'_> {
 
     async fn disturb(&mut self, disturbance: &Disturbance) -> Result<(), String> {
         self.standing = None;
+        self.sight.changed(self.disturbed(disturbance)).await
+    }
+}
+
+impl LiveBench<'_> {
+    /// Does it, as the command of that name would.
+    async fn disturbed(&self, disturbance: &Disturbance) -> Result<(), String> {
         let wired = match disturbance {
             Disturbance::Connect { service, network } => {
                 let states = |endpoint| (State::Absent, State::Present(endpoint));
@@ -198,9 +206,7 @@ impl Bench for LiveBench<'_> {
             Err(failure) => Err(said(failure)),
         }
     }
-}
 
-impl LiveBench<'_> {
     /// Connects the running containers of a service to a network or cuts them off, in the file's words where it has
     /// that connection.
     async fn rewire(

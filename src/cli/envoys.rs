@@ -28,8 +28,9 @@ const AT_ONCE: usize = 8;
 pub struct Envoys {
     image: OnceCell<EnvoyImage>,
     sent: Mutex<Vec<Arc<Envoy>>>,
-    /// Whether some are being sent right now, and whether no more are to be.
-    going: AtomicBool,
+    /// Held while some are being sent.
+    going: Mutex<()>,
+    /// Whether no more are to be.
     stopped: AtomicBool,
 }
 
@@ -43,17 +44,15 @@ impl Envoys {
         scene: &Scene,
     ) -> Result<Places, Failure> {
         self.recall(engine).await;
-        self.going.store(true, Ordering::Relaxed);
-        let sent = self.send(engine, project, scene).await;
-        self.going.store(false, Ordering::Relaxed);
-        sent
+        let _going = self.going.lock().await;
+        self.send(engine, project, scene).await
     }
 
-    /// Sends no more. Whether some are on their way, so that they have to be waited for: a call to the engine that is
-    /// given up half way may be obeyed all the same.
-    pub fn stop(&self) -> bool {
+    /// Sends no more, and returns when none are on their way: a call to the engine that is given up half way may be obeyed
+    /// all the same.
+    pub async fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.going.load(Ordering::Relaxed)
+        let _none = self.going.lock().await;
     }
 
     fn is_stopped(&self) -> bool {

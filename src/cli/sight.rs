@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use futures_util::StreamExt;
+use tokio::sync::Mutex;
 
 use crate::cli::context::{Context, Opened};
 use crate::cli::envoys::Envoys;
@@ -37,6 +38,8 @@ pub struct Sight {
     pub opened: Opened,
     pub wishes: Wishes,
     envoys: Envoys,
+    /// Held while the stack is being changed.
+    changing: Mutex<()>,
 }
 
 impl Sight {
@@ -55,6 +58,7 @@ impl Sight {
             opened,
             wishes,
             envoys: Envoys::default(),
+            changing: Mutex::default(),
         })
     }
 
@@ -127,6 +131,12 @@ impl Sight {
         }
     }
 
+    /// Changes the stack between questions: a wish to stop waits until that is done, or taken back.
+    pub async fn changed<T>(&self, change: impl Future<Output = T>) -> T {
+        let _changing = self.changing.lock().await;
+        change.await
+    }
+
     /// Does what asks for real. Whatever comes of it, Ctrl+C too, those who were sent to ask come home.
     pub async fn asking<T>(
         &self,
@@ -134,14 +144,14 @@ impl Sight {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let mut stop = wishes_to_stop()?;
-        let mut work = std::pin::pin!(work);
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                _ = stop.next() => if !self.envoys.stop() {
-                    break Err(Failure::Told(Exit::Interrupted));
-                }
-            }
+        let stopped = async {
+            stop.next().await;
+            self.envoys.stop().await;
+            let _unchanging = self.changing.lock().await;
+        };
+        let done = tokio::select! {
+            done = work => done,
+            () = stopped => Err(Failure::Told(Exit::Interrupted)),
         };
         let home = self.end(live).await;
         let done = done?;
@@ -149,7 +159,7 @@ impl Sight {
     }
 
     /// Calls those home who were sent to ask.
-    pub async fn end(&self, live: &Live) -> Result<(), Failure> {
+    async fn end(&self, live: &Live) -> Result<(), Failure> {
         self.envoys.end(live.engine()).await
     }
 }

@@ -2,11 +2,12 @@
 //! lesson whose checks must not pass before anything was done.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::bed::Bed;
-use crate::runner::{Failure, Outcome, Run, Test, holds, same};
+use crate::runner::{Failure, Outcome, Run, Test, holds, same, soon};
 
 const STACK: &str = "
 name: chk
@@ -32,10 +33,16 @@ checks:
 
 /// All tests of this module.
 pub fn tests() -> Vec<Test> {
-    vec![Test {
-        name: "check::asks_in_order_with_changes_between",
-        run: Run::Host(in_order),
-    }]
+    vec![
+        Test {
+            name: "check::asks_in_order_with_changes_between",
+            run: Run::Host(in_order),
+        },
+        Test {
+            name: "check::ends_at_ctrl_c_after_a_change",
+            run: Run::Host(interrupted),
+        },
+    ]
 }
 
 fn in_order(bed: &Bed) -> Result<Outcome, Failure> {
@@ -105,4 +112,41 @@ fn asked(bed: &Bed, folder: &Path, named: &str) -> Result<(), Failure> {
     )?;
     let ran = bed.stack(folder, &format!("{named} check --must-fail-untouched"))?;
     same("checks that pass untouched are told", ran.code, Some(1))
+}
+
+const ENDLESS: &str = "
+name: chkend
+services:
+  web: {image: 'stack-lab:latest', stop_grace_period: 0s}
+checks:
+  - {name: never, from: host, to: web, port: 81, within: 60s, after: [{restart: web}]}
+";
+
+fn interrupted(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stack.yaml");
+    std::fs::write(&path, ENDLESS)?;
+    let named = format!("-f {}", path.display());
+    bed.stack(folder.path(), &format!("{named} up -d"))?.ok()?;
+    let started = || bed.docker("inspect --format {{.State.StartedAt}} chkend-web-1");
+    let before = started()?;
+    let mut asking = bed.spawn_stack(folder.path(), &format!("{named} check"))?;
+    let changed = soon("the change", Duration::from_secs(20), || {
+        Ok(started()? != before)
+    });
+    // The change may still be told of; what follows is the waiting.
+    std::thread::sleep(Duration::from_millis(500));
+    let id = nix::unistd::Pid::from_raw(asking.id().try_into()?);
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT)?;
+    let asked = Instant::now();
+    let code = asking.wait()?.code();
+    let took = asked.elapsed();
+    bed.stack(folder.path(), &format!("{named} down"))?.ok()?;
+    changed?;
+    same("the code of Ctrl+C", code, Some(130))?;
+    holds(
+        &format!("it ends at once and not after a minute: {took:?}"),
+        took < Duration::from_secs(10),
+    )?;
+    Ok(Outcome::Passed)
 }

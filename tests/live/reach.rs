@@ -8,6 +8,7 @@ mod envoys;
 mod generate;
 mod why;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::bed::Bed;
 use crate::guest::Guest;
-use crate::runner::{Failure, Outcome, Run, Sweep, Test, holds, repository, soon};
+use crate::runner::{Failure, Outcome, Run, Sweep, Test, holds, repository, same, soon};
 
 /// All tests of this module.
 pub fn tests() -> Vec<Test> {
@@ -91,6 +92,10 @@ pub fn tests() -> Vec<Test> {
         Test {
             name: "reach::rules_of_the_users_own_are_what_cells_hang_on",
             run: Run::Host(users_rules),
+        },
+        Test {
+            name: "reach::those_that_were_stopped_are_as_predicted",
+            run: Run::Host(stopped),
         },
         Test {
             name: "reach::images_of_one_file_are_as_predicted",
@@ -254,6 +259,33 @@ fn agrees(bed: &Bed, file: &str, least: u64) -> Result<Outcome, Failure> {
 /// The cells that agree, if none differs.
 fn counted(bed: &Bed, file: &str) -> Result<u64, Failure> {
     stands(bed, file, |folder, named| compared(bed, folder, named))
+}
+
+/// Before some are stopped and after.
+fn stopped(bed: &Bed) -> Result<Outcome, Failure> {
+    stands(bed, include_str!("reach/stopped.yaml"), |folder, named| {
+        let before = compared(bed, folder, named)?;
+        let stop = format!("{named} stop db shop");
+        bed.stack(folder, &stop)?.ok()?;
+        let answer = asked(bed, folder, named)?;
+        none_differs(cells(&answer))?;
+        let reason = |from: &str, to: &str| -> BTreeSet<String> {
+            cells(&answer)
+                .filter(|cell| cell["from"] == from && cell["to"] == to)
+                .map(|cell| cell["reason"].as_str().unwrap_or("-").to_owned())
+                .collect()
+        };
+        for (from, to) in [
+            ("rstop-app-1", "db"),
+            ("rstop-asker-1", "store"),
+            ("rstop-web-1", "shop"),
+        ] {
+            let down = BTreeSet::from(["CONTAINER_DOWN".to_owned()]);
+            same(&format!("why {from} misses {to}"), reason(from, to), down)?;
+        }
+        Ok(before)
+    })?;
+    Ok(Outcome::Passed)
 }
 
 /// Brings the stack up, looks at it, and takes it down whatever came of it.

@@ -167,7 +167,7 @@ fn answer(scene: &Scene, question: &Question, path: &mut Path) -> Result<(), Obs
             None => traced,
             Some(down) => {
                 way = path.clone();
-                Err(fails_on_the_way(down, address, traced.err()))
+                Err(fails_on_the_way(down, traced.err()))
             }
         };
         match answered {
@@ -214,26 +214,26 @@ fn down(scene: &Scene, question: &Question, address: IpAddr) -> Option<Obstacle>
             Failure::HostUnreachable,
             format!("`{}`: {why}", question.meant),
         )
+        .also(Failure::Timeout)
         .remedy("start it: `stack up`")
     })
 }
 
 /// What is asked of a container that is down fails as it would on the way there, if it would, or else where nobody answers
-/// for the address: over IPv6 that is told after three seconds only (`ucast_solicit` and `retrans_time_ms`, RFC 4861
-/// section 10).
-fn fails_on_the_way(mut down: Obstacle, address: IpAddr, met: Option<Obstacle>) -> Obstacle {
+/// for the address. That is told after three seconds, and later where the one that asks knew it a moment ago: its
+/// neighbour is asked in person first (RFC 4861 section 7.3.3, which the kernel follows for ARP too; measured on 20.10
+/// and 28.5: silent for some seconds after `stop`).
+fn fails_on_the_way(down: Obstacle, met: Option<Obstacle>) -> Obstacle {
     match met {
-        Some(met) if met.stage < Stage::Listener => match met.verdict {
-            Verdict::Depends(_) => down.also = Some(Failure::Timeout),
-            verdict => {
-                down.verdict = verdict;
-                down.also = met.also;
+        Some(met) if met.stage < Stage::Listener && !matches!(met.verdict, Verdict::Depends(_)) => {
+            Obstacle {
+                verdict: met.verdict,
+                also: met.also.or(down.also),
+                ..down
             }
-        },
-        _ if address.is_ipv6() => down.also = Some(Failure::Timeout),
-        _ => {}
+        }
+        Some(_) | None => down,
     }
-    down
 }
 
 fn resolved(

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::reach::card::Card;
 use crate::reach::facts::{OwnServer, Upstream};
+use crate::reach::rules::host::DOWN;
 use crate::reach::rules::overlay::{O4, O5};
 use crate::reach::scene::{Endpoint, NodeId, Resolver, Role, Scene, Tenant};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
@@ -241,7 +242,8 @@ fn from_engine(
         .private_names
         .iter()
         .rfind(|(_, alias)| alias == name)
-        .and_then(|(target, _)| scene.containers.get(target));
+        .and_then(|(target, _)| scene.containers.get(target))
+        .filter(|target| target.runs());
     if let Some(target) = private {
         for network in networks {
             if let Some(endpoint) = endpoint_in(scene, target.node, network) {
@@ -355,6 +357,30 @@ fn is_known(scene: &Scene, name: &str) -> bool {
     scene.names.values().any(|names| names.contains_key(name))
 }
 
+/// Whoever would be called so on a network of the one that asks, and does not run.
+fn one_that_is_down<'a>(scene: &'a Scene, node: NodeId, name: &str) -> Option<(&'a str, &'a str)> {
+    let mut known = scene.nodes[node]
+        .networks
+        .iter()
+        .filter_map(|network| scene.names.get(network)?.get(name))
+        .flatten();
+    let private = scene.tenants(node).flat_map(|(_, tenant)| {
+        let mut names = tenant.private_names.iter();
+        names.find(|(_, alias)| alias == name)
+    });
+    let linked = private
+        .filter_map(|(target, _)| scene.containers.get_key_value(target))
+        .map(|(container, tenant)| (container.as_str(), tenant))
+        .next();
+    known
+        .find_map(|endpoint| {
+            let mut tenants = scene.tenants(endpoint.node);
+            tenants.find(|(_, tenant)| tenant.follows.is_none())
+        })
+        .or(linked)
+        .and_then(|(container, tenant)| Some((container, tenant.down.as_deref()?)))
+}
+
 fn unknown(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
     let who = scene.nodes[node].name.as_str();
     let elsewhere: Vec<&str> = scene
@@ -387,6 +413,11 @@ fn unknown(scene: &Scene, node: NodeId, name: &str) -> Obstacle {
         card
     };
     let at = format!("the name `{name}`, asked by `{who}`");
+    if let Some((container, why)) = one_that_is_down(scene, node, name) {
+        let at = format!("{at}, which is that of `{container}`: {why}");
+        return Obstacle::fail(&DOWN, Stage::Resolve, Code::ContainerDown, failure, at)
+            .remedy("start it: `stack up`");
+    }
     match elsewhere.first() {
         Some(network) => Obstacle::fail(card, Stage::Resolve, Code::NameOtherNetwork, failure, at)
             .remedy(format!(

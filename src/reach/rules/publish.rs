@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::model::port::Protocol;
 use crate::reach::card::Card;
 use crate::reach::facts::Facts;
+use crate::reach::rules::host::DOWN;
 use crate::reach::scene::{BridgeTraits, HOST, Publication, Scene, SegmentId, WhyUnpublished};
 use crate::reach::verdict::{Code, Failure, Obstacle, Stage};
 
@@ -103,7 +104,7 @@ pub const P8: Card = Card {
 pub const P11: Card = Card {
     id: "P11",
     title: "a routed network publishes nothing at the host",
-    text: "In gateway mode routed there is no translation and no proxy: a published port is open at the container's own address, and the host's port means nothing.",
+    text: "In gateway mode routed there is no translation and no proxy: a published port is open at the container's own address, and the host's port means nothing. The mode counts for its own family only: where IPv4 is routed and IPv6 is not, the proxy opens the port at the host's IPv6 addresses.",
     source: "moby iptablesdoc usernet-portmap-routed.md",
 };
 
@@ -132,6 +133,8 @@ pub const CARDS: &[&Card] = &[
     &P11,
     &P14,
 ];
+
+const ASK_ITSELF: &str = "ask the container's own address";
 
 /// How a packet for an address of the host came there.
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +177,9 @@ pub fn publication<'a>(
     let Some(publication) = found else {
         return Publish::Not;
     };
+    if !publication.open.at(destination) {
+        return Publish::Not;
+    }
     let v6 = destination.is_ipv6();
     // Nothing can be sent from ::1 to anywhere, and no sysctl changes that.
     if v6 && destination.is_loopback() && !facts.userland_proxy {
@@ -277,7 +283,8 @@ pub fn why_closed(
             Code::NotPublished,
             "remove `internal: true` from its network, or give it another one",
         ),
-        WhyUnpublished::Routed => (&P11, Code::NotPublished, "ask the container's own address"),
+        WhyUnpublished::Routed => (&P11, Code::NotPublished, ASK_ITSELF),
+        WhyUnpublished::Down => (&DOWN, Code::ContainerDown, "start it: `stack up`"),
     };
     let at = format!(
         "port {port} of the host, wanted by `{}`",
@@ -317,6 +324,9 @@ fn closed_here(facts: &Facts, publication: &Publication, destination: IpAddr) ->
             Code::PortOnWrongFamily,
             "ask another address of the host".to_owned(),
         ),
+        None if !publication.open.at(destination) => {
+            (&P11, Code::NotPublished, ASK_ITSELF.to_owned())
+        }
         None => (
             &V3,
             Code::PortOnWrongFamily,

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::plan::observed::FoundContainer;
 use crate::plan::spec::{AttachmentSpec, ContainerNetwork, ContainerSpec, PoolSpec};
 use crate::reach::scene::draft::{Draft, Moment};
 use crate::reach::scene::network::{DEFAULT_BRIDGE, GATEWAY_BRIDGE};
@@ -118,14 +117,6 @@ fn reserve(draft: &mut Draft, specs: &[&ContainerSpec]) {
     }
 }
 
-fn found<'a>(draft: &Draft<'a>, name: &str) -> Option<&'a FoundContainer> {
-    draft
-        .observed
-        .containers
-        .iter()
-        .find(|found| found.name == name)
-}
-
 fn attach(
     draft: &mut Draft,
     spec: &ContainerSpec,
@@ -201,7 +192,8 @@ fn endpoint_addresses(
     attachment: &AttachmentSpec,
 ) -> Vec<IpNet> {
     let network = draft.scene.networks[&attachment.network].clone();
-    let standing = found(draft, &spec.name)
+    let standing = draft
+        .found(&spec.name)
         .filter(|found| found.runs())
         .and_then(|found| {
             found
@@ -274,7 +266,7 @@ fn pool_range(draft: &Draft, network: &str, subnet: IpNet) -> PoolSpec {
 }
 
 fn add_tenant(draft: &mut Draft, spec: &ContainerSpec, node: NodeId, owner: Option<&str>) {
-    let standing = found(draft, &spec.name);
+    let standing = draft.found(&spec.name);
     let down = match (draft.moment, standing) {
         (Moment::Wanted, _) => None,
         (Moment::Standing, None) => Some("it is not there".to_owned()),

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::model::name::LinkName;
 use crate::model::stack::Stack;
 use crate::plan::desired::Desired;
-use crate::plan::observed::Observed;
+use crate::plan::observed::{FoundContainer, Observed};
 use crate::plan::spec::{ContainerSpec, LanSpec, LinkSpec, Spec};
 use crate::reach::facts::Facts;
 use crate::reach::scene::address::Allocator;
@@ -31,6 +31,8 @@ pub enum Moment {
 pub struct Draft<'a> {
     pub stack: &'a Stack,
     pub observed: &'a Observed,
+    /// The observed containers by name.
+    containers: HashMap<&'a str, &'a FoundContainer>,
     pub desired: &'a Desired,
     pub moment: Moment,
     pub scene: Scene,
@@ -52,6 +54,9 @@ impl<'a> Draft<'a> {
         Draft {
             stack,
             observed,
+            containers: (observed.containers.iter())
+                .map(|found| (found.name.as_str(), found))
+                .collect(),
             desired,
             moment,
             scene: Scene {
@@ -61,6 +66,11 @@ impl<'a> Draft<'a> {
             wires: IndexMap::new(),
             allocators: HashMap::new(),
         }
+    }
+
+    /// The container of this name that is there.
+    pub fn found(&self, container: &str) -> Option<&'a FoundContainer> {
+        self.containers.get(container).copied()
     }
 
     /// Adds a namespace with its loopback link.

@@ -8,8 +8,8 @@ use crate::reach::scene::container::{Attached, Settled, network_has_names};
 use crate::reach::scene::draft::Draft;
 use crate::reach::scene::network::GATEWAY_BRIDGE;
 use crate::reach::scene::{
-    GatewayMode, Link, NetworkFact, NodeId, Publication, Role, Route, SegmentKind, Unpublished,
-    WhyUnpublished,
+    GatewayMode, Link, NetworkFact, NodeId, Open, Publication, Role, Route, SegmentKind,
+    Unpublished, WhyUnpublished,
 };
 
 /// Default routes, and what is published where: both belong to the endpoint that is the way out.
@@ -236,15 +236,21 @@ fn publish(draft: &mut Draft, container: &Settled, order: &[Attached], exit: [Op
             unpublished(draft, &container.spec.name, port, WhyUnpublished::Internal);
             continue;
         }
-        let routed4 = traits.mode4 == GatewayMode::Routed;
-        let routed6 = traits.mode6 == GatewayMode::Routed;
-        let to4 = address(0, true).filter(|_| !routed4);
-        let to6 = address(1, false).filter(|_| !routed6);
-        if to4.is_none() && to6.is_none() {
+        let (to4, to6) = (address(0, true), address(1, false));
+        let open = Open {
+            v4: to4.is_some() && traits.mode4 != GatewayMode::Routed,
+            v6: to6.or(to4).is_some() && traits.mode6 != GatewayMode::Routed,
+        };
+        if !open.v4 && !open.v6 {
             unpublished(draft, &container.spec.name, port, WhyUnpublished::Routed);
             continue;
         }
-        let Some(published) = port.published else {
+        let tenant = draft.scene.containers.get(&container.spec.name);
+        if tenant.is_some_and(|tenant| !tenant.runs()) {
+            unpublished(draft, &container.spec.name, port, WhyUnpublished::Down);
+            continue;
+        }
+        let Some(host_port) = taken(draft, &container.spec.name, port) else {
             // The engine chooses the host's port; nobody can ask for it before it has.
             continue;
         };
@@ -253,14 +259,28 @@ fn publish(draft: &mut Draft, container: &Settled, order: &[Attached], exit: [Op
             node: container.node,
             protocol: port.protocol,
             host_address: port.host_ip.or(traits.binding),
-            host_port: published.first,
+            host_port,
             target: port.target,
             to4,
             to6,
+            open,
             segment: *segment,
         };
         draft.scene.publications.push(publication);
     }
+}
+
+/// The port of the host: which one of several the engine took is known of a container that runs.
+fn taken(draft: &Draft, container: &str, port: &PublishedPort) -> Option<u16> {
+    let wanted = port.published;
+    let found = draft
+        .found(container)
+        .into_iter()
+        .flat_map(|found| &found.ports)
+        .filter(|found| (found.target, found.protocol) == (port.target, port.protocol))
+        .filter_map(|found| Some(found.published?.first))
+        .find(|taken| wanted.is_none_or(|range| (range.first..=range.last).contains(taken)));
+    found.or(wanted.map(|range| range.first))
 }
 
 fn unpublished(draft: &mut Draft, container: &str, port: &PublishedPort, why: WhyUnpublished) {

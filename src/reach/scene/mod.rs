@@ -249,7 +249,24 @@ pub struct Publication {
     /// The container's addresses on the network that is its way out.
     pub to4: Option<IpAddr>,
     pub to6: Option<IpAddr>,
+    /// Whether the port is open at the host's IPv4 addresses, and at its IPv6 addresses: a routed family opens nothing there,
+    /// and over IPv6 the proxy goes to IPv4 where the container has nothing else.
+    pub open: Open,
     pub segment: SegmentId,
+}
+
+/// By family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    pub v4: bool,
+    pub v6: bool,
+}
+
+impl Open {
+    /// At this address.
+    pub fn at(self, address: IpAddr) -> bool {
+        if address.is_ipv6() { self.v6 } else { self.v4 }
+    }
 }
 
 /// A wish to publish that comes to nothing.
@@ -274,6 +291,8 @@ pub enum WhyUnpublished {
     Internal,
     /// The way out is routed: the container's own address has the port.
     Routed,
+    /// The container does not run.
+    Down,
 }
 
 /// What rules ask of a network.
