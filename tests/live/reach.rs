@@ -42,6 +42,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(|bed| agrees(bed, include_str!("reach/macvlan-bridge.yaml"), 100)),
         },
         Test {
+            name: "reach::macvlan_without_a_gateway_is_as_predicted",
+            run: Run::Host(|bed| agrees(bed, include_str!("reach/macvlan-bare.yaml"), 150)),
+        },
+        Test {
             name: "reach::macvlan_private_is_as_predicted",
             run: Run::Host(|bed| agrees(bed, include_str!("reach/macvlan-private.yaml"), 100)),
         },

@@ -265,6 +265,7 @@ fn note_route(
     {
         path.card(card);
     }
+    path.cards_of(exit::assumed(scene, route, link));
     if link.network.as_deref() == Some(GATEWAY_BRIDGE) && route.destination.prefix_len() == 0 {
         path.card(&O3);
     }
@@ -423,7 +424,7 @@ fn missing_route(scene: &Scene, at: NodeId, destination: IpAddr) -> Obstacle {
                     Some(&M8)
                 }
                 Some(_) => Some(&M7),
-                None => exit::missing(scene, at),
+                None => None,
             }
         }
         _ => None,

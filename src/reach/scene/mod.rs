@@ -304,6 +304,9 @@ pub struct NetworkFact {
     pub subnets: Vec<IpNet>,
     /// What containers take as their way out, by family, and whether it is only the link itself (ipvlan l3).
     pub gateways: Vec<IpAddr>,
+    /// Those of them that the file does not name and the engine chooses on a wire, where somebody else would have to have
+    /// them.
+    pub assumed: Vec<IpAddr>,
     pub role: Role,
     pub internal: bool,
     pub attachable: bool,

@@ -228,7 +228,7 @@ fn add_network(draft: &mut Draft, spec: &NetworkSpec) {
     let role = role(spec);
     let segment = segment(draft, spec, role);
     let mut allocator = Allocator::default();
-    let mut gateways = Vec::new();
+    let (mut gateways, mut assumed) = (Vec::new(), Vec::new());
     let mut host_end = Vec::new();
     let mut reserved = BTreeMap::new();
     for pool in &pools {
@@ -237,14 +237,17 @@ fn add_network(draft: &mut Draft, spec: &NetworkSpec) {
             allocator.reserve(*address);
             reserved.insert(name.clone(), *address);
         }
-        // An address is set aside for the gateway whether or not a default route comes of it, except where a newer
-        // engine gives macvlan and ipvlan none unless the file names one (28).
-        let implicit = role == Role::Bridge || draft.scene.facts.engine.0 < 28;
-        let gateway = pool
-            .gateway
-            .or_else(|| implicit.then(|| first_address(subnet)).flatten());
+        let is_on_wire = matches!(role, Role::Macvlan(_) | Role::Ipvlan(..));
+        // Since 28 none is set aside for networks of a wire that have no default route through one.
+        let through_link = matches!(role, Role::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _));
+        let without = role != Role::Bridge && (!is_on_wire || spec.internal || through_link);
+        let chosen = (!without || draft.scene.facts.engine.0 < 28).then(|| first_address(pool));
+        let gateway = pool.gateway.or_else(|| chosen.flatten());
         if let Some(gateway) = gateway {
             allocator.reserve(gateway);
+            if is_on_wire && pool.gateway.is_none() {
+                assumed.push(gateway);
+            }
             gateways.push(gateway);
             if let Ok(prefix) = IpNet::new(gateway, subnet.prefix_len()) {
                 host_end.push(prefix);
@@ -286,6 +289,7 @@ fn add_network(draft: &mut Draft, spec: &NetworkSpec) {
                 && subnets.iter().any(|subnet| subnet.addr().is_ipv6()),
             subnets,
             gateways,
+            assumed,
             role,
             internal: spec.internal,
             attachable: spec.attachable,
@@ -345,12 +349,9 @@ pub fn pools(draft: &Draft, spec: &NetworkSpec, number: u8) -> Vec<PoolSpec> {
     pools
 }
 
-fn first_address(subnet: IpNet) -> Option<IpAddr> {
-    // `hosts` leaves the network address out for IPv4 only; of a /31, /127 or a single address both ends are stations.
-    let all = subnet.max_prefix_len() - subnet.prefix_len() < 2;
-    subnet
-        .hosts()
-        .find(|address| all || *address != subnet.network())
+/// The address that the engine takes for a gateway before anything else is taken.
+fn first_address(pool: &PoolSpec) -> Option<IpAddr> {
+    Allocator::default().next(pool)
 }
 
 /// What a container's link is to the network.

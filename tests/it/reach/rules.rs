@@ -375,7 +375,6 @@ fn every_rule_speaks_where_it_should() {
     hold(
         &read(&twins()),
         vec![
-            ("M7", new(), "aa 10.52.0.9 icmp"),
             ("M18", new(), "pa pb icmp"),
             ("G4", new(), "nn internet icmp"),
         ],
