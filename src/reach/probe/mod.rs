@@ -13,7 +13,7 @@ pub mod responder;
 pub mod socket;
 pub mod sockets;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,9 +35,8 @@ pub struct Patience {
     /// The longest that one question may take. Three ARP questions take three seconds; whether they are being asked in
     /// vain is read from the neighbour table before that.
     pub whole: Duration,
-    /// Neighbours asked at once, all namespaces together; each of them learns of the one who asks, too. The kernel keeps
-    /// at most 1,024 of all namespaces (`net.ipv4.neigh.default.gc_thresh3`) and throws packets away beyond (measured:
-    /// 50 containers that all ask each other at once).
+    /// Neighbours asked at once at the most, all namespaces together; fewer where the kernel has no room for so many
+    /// ([`neighbours::room`]).
     pub neighbours: usize,
     /// Questions at once in each.
     pub questions: usize,
@@ -87,56 +86,63 @@ pub async fn probe(
         });
     }
     let mut seen: Vec<Option<Seen>> = vec![None; questions.len()];
-    let mut rounds = rounds(scene, jobs, patience.neighbours)
+    let mut waiting: VecDeque<(usize, &Viewpoint, Vec<Job>)> = jobs
         .into_iter()
-        .peekable();
-    let mut known: Option<BTreeMap<&Viewpoint, Learned>> = None;
-    while let Some(round) = rounds.next() {
-        if known.is_none() && rounds.peek().is_some() {
-            known = Some(learned(places).await);
+        .map(|(viewpoint, jobs)| (near(scene, viewpoint, &jobs), viewpoint, jobs))
+        .collect();
+    let together: usize = waiting.iter().map(|(weight, ..)| weight).sum();
+    let known = match together > patience.neighbours.min(neighbours::room()) {
+        true => learned(places).await,
+        false => BTreeMap::new(),
+    };
+    while let Some((weight, ..)) = waiting.front() {
+        if neighbours::room() < *weight {
+            forget(places, &known).await;
         }
+        if neighbours::room() < *weight {
+            tokio::time::sleep(neighbours::AGED).await;
+        }
+        let most = patience.neighbours.min(neighbours::room());
+        let round = next_round(&mut waiting, most);
         for (number, answer) in asked_at_once(scene, places, round, patience).await {
             if let Some(slot) = seen.get_mut(number) {
                 *slot = Some(answer);
             }
         }
-        if let (Some(known), Some(_)) = (&known, rounds.peek()) {
-            for (viewpoint, known) in known {
-                if let Some(namespace) = places.get(viewpoint).and_then(Place::namespace) {
-                    // What could not be forgotten now, the kernel forgets in time.
-                    let _ = neighbours::forget(namespace, known).await;
-                }
-            }
-        }
+        forget(places, &known).await;
     }
     seen
+}
+
+/// Makes these namespaces forget the neighbours that they have learned since.
+async fn forget(places: &BTreeMap<Viewpoint, Place>, known: &BTreeMap<&Viewpoint, Learned>) {
+    for (viewpoint, known) in known {
+        if let Some(namespace) = places.get(viewpoint).and_then(Place::namespace) {
+            // What could not be forgotten now, the kernel forgets in time.
+            let _ = neighbours::forget(namespace, known).await;
+        }
+    }
 }
 
 /// Who asks what.
 type Jobs<'a> = Vec<(&'a Viewpoint, Vec<Job>)>;
 
-/// Divides the askers so that in no round more neighbours are asked than so many.
-fn rounds<'a>(
-    scene: &Scene,
-    jobs: BTreeMap<&'a Viewpoint, Vec<Job>>,
+/// The next askers: one, and as many more as ask no more neighbours together than so many.
+fn next_round<'a>(
+    waiting: &mut VecDeque<(usize, &'a Viewpoint, Vec<Job>)>,
     most: usize,
-) -> Vec<Jobs<'a>> {
-    let mut rounds: Vec<Jobs<'a>> = Vec::new();
-    let mut room = 0;
-    for (viewpoint, jobs) in jobs {
-        let weight = near(scene, viewpoint, &jobs);
-        match rounds.last_mut().filter(|_| weight <= room) {
-            Some(round) => {
-                room -= weight;
-                round.push((viewpoint, jobs));
-            }
-            None => {
-                room = most.saturating_sub(weight);
-                rounds.push(vec![(viewpoint, jobs)]);
-            }
+) -> Jobs<'a> {
+    let mut round = Vec::new();
+    let mut asked = 0;
+    while let Some((weight, viewpoint, jobs)) = waiting.pop_front() {
+        if !round.is_empty() && asked + weight > most {
+            waiting.push_front((weight, viewpoint, jobs));
+            break;
         }
+        asked += weight;
+        round.push((viewpoint, jobs));
     }
-    rounds
+    round
 }
 
 /// How many of the addresses that are asked are in the asker's own subnets.
@@ -159,6 +165,8 @@ fn near(scene: &Scene, viewpoint: &Viewpoint, jobs: &[Job]) -> usize {
     asked.len()
 }
 
+/// What is not to be forgotten: all that the host has learned. A container asks again for what it still needs, and what an
+/// earlier probe has made it learn takes room.
 async fn learned(places: &BTreeMap<Viewpoint, Place>) -> BTreeMap<&Viewpoint, Learned> {
     let mut known = BTreeMap::new();
     for (viewpoint, place) in places {
@@ -166,8 +174,15 @@ async fn learned(places: &BTreeMap<Viewpoint, Place>) -> BTreeMap<&Viewpoint, Le
         let Some(namespace) = place.namespace() else {
             continue;
         };
-        if let Ok(learned) = neighbours::learned(namespace).await {
-            known.insert(viewpoint, learned);
+        match viewpoint {
+            Viewpoint::Container(_) => {
+                known.insert(viewpoint, Learned::new());
+            }
+            _ => {
+                if let Ok(learned) = neighbours::learned(namespace).await {
+                    known.insert(viewpoint, learned);
+                }
+            }
         }
     }
     known
@@ -244,10 +259,9 @@ fn inside(
                 let _turn = gate.acquire().await;
                 let begin = Instant::now();
                 let mut seen = one(&resolver, &job, &bound, patience.whole).await;
-                // The kernel remembers for a moment that nobody answered; what fails at once is asked again.
-                while seen.outcome == SeenOutcome::Fail(Failure::HostUnreachable)
-                    && begin.elapsed() < Duration::from_millis(900)
-                {
+                // The kernel remembers for a moment that nobody answered, and has no room for a neighbour for a moment;
+                // what fails at once is asked again.
+                while fails_soon(seen.outcome, begin.elapsed()) {
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     let rest = patience.whole.saturating_sub(begin.elapsed());
                     seen = one(&resolver, &job, &bound, rest).await;
@@ -264,6 +278,14 @@ fn inside(
         }
         Ok(answers)
     })
+}
+
+/// Whether it is too early for such an end: the kernel takes a second at least to find out.
+fn fails_soon(outcome: SeenOutcome, elapsed: Duration) -> bool {
+    matches!(
+        outcome,
+        SeenOutcome::Fail(Failure::HostUnreachable | Failure::Timeout)
+    ) && elapsed < Duration::from_millis(900)
 }
 
 async fn one(resolver: &dns::Resolver, job: &Job, bound: &[IpAddr], whole: Duration) -> Seen {
