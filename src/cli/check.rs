@@ -12,6 +12,7 @@ use crate::cli::lifecycle::{self, KillArgs, RestartArgs, ServicesArgs, StartArgs
 use crate::cli::run::Silent;
 use crate::cli::sight::{Sight, Standing};
 use crate::model::check::{Check, Disturbance};
+use crate::plan::check::Finding;
 use crate::plan::desired::desired;
 use crate::plan::observed::Observed;
 use crate::plan::spec::{AttachmentSpec, ContainerNetwork, EndpointSpec, Kind, ResourceId, Spec};
@@ -86,6 +87,7 @@ pub async fn run(context: &Context, arguments: CheckArgs) -> Outcome {
             "see `stack reach` for what is predicted without any",
         ));
     }
+    tell_mistakes(context, &sight)?;
     let live = context.live().await?;
     let mut bench = LiveBench {
         context,
@@ -117,6 +119,25 @@ pub async fn run(context: &Context, arguments: CheckArgs) -> Outcome {
         }));
     }
     Ok(Exit::Verdict(check::code(&outcomes)))
+}
+
+/// Tells of all checks what no stack could make good, before the first one is run.
+fn tell_mistakes(context: &Context, sight: &Sight) -> Result<(), Failure> {
+    let scene = sight.wanted();
+    let mut findings = Vec::new();
+    for (index, check) in sight.opened.stack.checks.iter().enumerate() {
+        for (key, message) in check::mistakes(&scene, check) {
+            let place = ["checks", &index.to_string(), key];
+            let mut finding = Finding::error("bad-check", &place, message);
+            if let ("to", Some((to, port))) = (key, check.to.rsplit_once(':'))
+                && let Ok(port) = port.parse::<u16>()
+            {
+                finding = finding.hint(format!("write `to: {to}` and `port: {port}`"));
+            }
+            findings.push(finding);
+        }
+    }
+    sight.opened.tell(&findings, context)
 }
 
 /// Asks the running stack. It is looked at again after each disturbance, since addresses may be others then.

@@ -111,12 +111,7 @@ pub fn question_text(check: &Check) -> String {
 
 async fn one(check: &Check, bench: &mut impl Bench) -> Outcome {
     let Some(expected) = Expected::from_text(&check.expect) else {
-        let words = Failure::WORDS.join(", ");
-        let text = format!(
-            "`{}` cannot be expected: ok, unreachable, {words} or a reason code",
-            check.expect
-        );
-        return blank(check, Ending::Broken, text);
+        return blank(check, Ending::Broken, unexpected(&check.expect));
     };
     for disturbance in &check.after {
         if let Err(error) = bench.disturb(disturbance).await {
@@ -135,6 +130,42 @@ async fn one(check: &Check, bench: &mut impl Bench) -> Outcome {
         }
         tokio::time::sleep(PAUSE.min(until.saturating_duration_since(Instant::now()))).await;
     }
+}
+
+fn unexpected(text: &str) -> String {
+    let words = Failure::WORDS.join(", ");
+    format!("`{text}` cannot be expected: ok, unreachable, {words} or a reason code")
+}
+
+/// What is wrong with a check whatever the stack does, each with the key that says it. The scene is that of the file alone.
+pub fn mistakes(scene: &Scene, check: &Check) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if Expected::from_text(&check.expect).is_none() {
+        found.push(("expect", unexpected(&check.expect)));
+    }
+    if let Err(error) = words::viewpoints(scene, &check.from) {
+        found.push(("from", error));
+    } else if let Err(error) = questions(scene, check) {
+        found.push(("to", error));
+    }
+    if check.port.is_none() && check.protocol != Protocol::Tcp {
+        found.push(("protocol", format!("{} needs a `port`", check.protocol)));
+    }
+    if let Some(via) = check.via.as_ref().filter(|via| !is_on_a_path(scene, via)) {
+        found.push(("via", format!("there is no link or network `{via}`")));
+    }
+    found
+}
+
+/// Whether a path may take it. A bridge of the engine's that is not made yet has a name that only the engine knows.
+fn is_on_a_path(scene: &Scene, via: &str) -> bool {
+    let of_engine = via.starts_with("br-");
+    let mut networks = scene.networks.iter();
+    let mut links = scene.nodes.iter().flat_map(|node| &node.links);
+    of_engine
+        || networks.any(|(name, network)| name == via || network.key == via)
+        || links.any(|link| link.name == via || scene.segment_name(link.segment) == via)
+        || scene.nodes.iter().any(|node| node.name == via)
 }
 
 /// What a check wants to see.

@@ -1,6 +1,6 @@
 //! What words mean that people write for who asks and who is asked: services, containers, machines, shims, addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
 use crate::reach::scene::{HOST, Resolver, Scene};
@@ -50,7 +50,16 @@ fn targets(scene: &Scene, from: &Viewpoint, to: &str) -> Result<Vec<(Target, Str
     if to == "internet" {
         return Ok(vec![(Target::Internet, String::new())]);
     }
-    if let Ok(address) = to.parse::<IpAddr>() {
+    let address = match to {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => to.parse::<IpAddr>(),
+    };
+    if let Ok(address) = address {
+        if address.is_loopback() {
+            let own = scene.viewpoint(from).map(|(node, _)| node);
+            let own = own.map_or(String::new(), |node| scene.nodes[node].name.clone());
+            return Ok(vec![(Target::Address(address), own)]);
+        }
         let owner = scene
             .owners(address)
             .first()

@@ -1,6 +1,7 @@
 //! The command line as a program: help, flags that exclude each other, `config` and plans, without an engine. Whole
 //! texts; `UPDATE_EXPECT=1` writes them anew.
 
+mod check;
 mod config;
 mod dry;
 mod help;
