@@ -46,7 +46,12 @@ impl Guest {
                 .trim_start_matches("skipped: ")
                 .to_owned());
         }
-        answer.ok().map_err(|failure| failure.to_string())?;
+        if answer.code != Some(0) {
+            // The last word of the script; what the guest itself said before it is long.
+            let mut lines = answer.stderr.lines();
+            let why = lines.rfind(|line| line.starts_with("guest: "));
+            return Err(why.unwrap_or("the guest could not be made").to_owned());
+        }
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let binary = folder.path().join("stack");
         ran(Command::new("strip")
