@@ -11,6 +11,7 @@ pub mod segment;
 pub mod trace;
 
 use std::net::IpAddr;
+use std::thread;
 
 use crate::reach::question::{Ask, Question, Target, Viewpoint};
 use crate::reach::rules::engine;
@@ -26,15 +27,36 @@ pub struct Cell {
     pub prediction: Prediction,
 }
 
-/// The answers to all questions that the stack's declarations raise.
+/// So many questions are worth a thread of their own: some milliseconds.
+const SHARE: usize = 2000;
+
+/// The answers to all questions that the stack's declarations raise, in their order. Each is found by itself, so all
+/// processors take part.
 pub fn all(scene: &Scene) -> Vec<Cell> {
-    cells::questions(scene)
-        .into_iter()
-        .map(|question| Cell {
-            prediction: predict(scene, &question),
-            question,
-        })
-        .collect()
+    let answered = |questions: &[Question]| -> Vec<Cell> {
+        let cells = questions.iter().map(|question| Cell {
+            prediction: predict(scene, question),
+            question: question.clone(),
+        });
+        cells.collect()
+    };
+    let questions = cells::questions(scene);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let share = questions.len().div_ceil(processors).max(SHARE);
+    if questions.len() <= share {
+        return answered(&questions);
+    }
+    thread::scope(|scope| {
+        let parts: Vec<_> = questions
+            .chunks(share)
+            .map(|part| scope.spawn(|| answered(part)))
+            .collect();
+        let joined = parts.into_iter().flat_map(|part| match part.join() {
+            Ok(cells) => cells,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    })
 }
 
 /// The answer to one question.
