@@ -80,17 +80,10 @@ pub async fn run(context: &Context, arguments: ReachArgs) -> Outcome {
     let sight = Sight::open(context)?;
     if !arguments.probe {
         let scene = sight.wanted();
-        let cells = chosen(&scene, &arguments)?
+        let cells: Vec<Compared> = predict::each(&scene, chosen(&scene, &arguments)?)
             .into_iter()
-            .map(|question| {
-                let prediction = predict::predict(&scene, &question);
-                let cell = predict::Cell {
-                    question,
-                    prediction,
-                };
-                compare(cell, None)
-            })
-            .collect::<Vec<_>>();
+            .map(|cell| compare(cell, None))
+            .collect();
         show(
             &scene,
             &cells,

@@ -13,7 +13,7 @@ use crate::reach::advice::case::Case;
 use crate::reach::compare::{Agreement, Compared, Counts};
 use crate::reach::explain;
 use crate::reach::facts::Facts;
-use crate::reach::predict::{Cell, predict};
+use crate::reach::predict;
 use crate::reach::probe::evidence;
 use crate::reach::question::Ask;
 use crate::reach::rules;
@@ -61,13 +61,7 @@ pub async fn run(context: &Context, arguments: WhyArgs) -> Outcome {
     if !arguments.probe {
         let scene = sight.wanted();
         let questions = words::ask(&scene, from, to, ask).map_err(Failure::said)?;
-        let cells: Vec<Cell> = questions
-            .into_iter()
-            .map(|question| Cell {
-                prediction: predict(&scene, &question),
-                question,
-            })
-            .collect();
+        let cells = predict::each(&scene, questions);
         let mut text = explain::all(&cells);
         let (observed, facts) = (Observed::default(), Facts::default());
         let advice = advice(&Case {
@@ -94,11 +88,7 @@ async fn asked(sight: &Sight, live: &Live, from: &str, to: &str, ask: Ask) -> Ou
     let questions = words::ask(&standing.scene, from, to, ask).map_err(Failure::said)?;
     let mut cells = Vec::new();
     let mut text = String::new();
-    for question in questions {
-        let cell = Cell {
-            prediction: predict(&standing.scene, &question),
-            question,
-        };
+    for cell in predict::each(&standing.scene, questions) {
         // One after the other, so that what the counters say is of this question.
         let before = evidence::before(&standing.places, &cell).await;
         let asked = standing.compared(vec![cell.question.clone()]).await;

@@ -9,7 +9,7 @@ use crate::model::stack::Stack;
 use crate::plan::desired::Wishes;
 use crate::plan::observed::Observed;
 use crate::reach::facts::Facts;
-use crate::reach::predict::{Cell, predict};
+use crate::reach::predict::{self, Cell};
 use crate::reach::question::Ask;
 use crate::reach::scene::build::scene;
 use crate::reach::scene::draft::Moment;
@@ -36,13 +36,7 @@ impl<'a> Case<'a> {
 
     pub fn cells(&self, scene: &Scene, to: &str, ask: Ask) -> Vec<Cell> {
         let questions = words::ask(scene, self.from, to, ask).unwrap_or_default();
-        questions
-            .into_iter()
-            .map(|question| Cell {
-                prediction: predict(scene, &question),
-                question,
-            })
-            .collect()
+        predict::each(scene, questions)
     }
 
     /// Whether it works: each of those who ask gets through, at one address at least. A published port is asked where

@@ -30,33 +30,41 @@ pub struct Cell {
 /// So many questions are worth a thread of their own: some milliseconds.
 const SHARE: usize = 2000;
 
-/// The answers to all questions that the stack's declarations raise, in their order. Each is found by itself, so all
-/// processors take part.
+/// The answers to all questions that the stack's declarations raise, in their order.
 pub fn all(scene: &Scene) -> Vec<Cell> {
-    let answered = |questions: &[Question]| -> Vec<Cell> {
-        let cells = questions.iter().map(|question| Cell {
-            prediction: predict(scene, question),
-            question: question.clone(),
-        });
-        cells.collect()
+    each(scene, cells::questions(scene))
+}
+
+/// The questions with their answers, in their order. Each answer is found by itself, so all processors take part.
+pub fn each(scene: &Scene, questions: Vec<Question>) -> Vec<Cell> {
+    let answers = |questions: &[Question]| -> Vec<Prediction> {
+        let answers = questions.iter().map(|question| predict(scene, question));
+        answers.collect()
     };
-    let questions = cells::questions(scene);
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let share = questions.len().div_ceil(processors).max(SHARE);
-    if questions.len() <= share {
-        return answered(&questions);
-    }
-    thread::scope(|scope| {
-        let parts: Vec<_> = questions
-            .chunks(share)
-            .map(|part| scope.spawn(|| answered(part)))
-            .collect();
-        let joined = parts.into_iter().flat_map(|part| match part.join() {
-            Ok(cells) => cells,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.collect()
-    })
+    let predictions = if questions.len() <= share {
+        answers(&questions)
+    } else {
+        thread::scope(|scope| {
+            let parts: Vec<_> = questions
+                .chunks(share)
+                .map(|part| scope.spawn(|| answers(part)))
+                .collect();
+            let joined = parts.into_iter().flat_map(|part| match part.join() {
+                Ok(answers) => answers,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            joined.collect()
+        })
+    };
+    let cells = questions.into_iter().zip(predictions);
+    cells
+        .map(|(question, prediction)| Cell {
+            question,
+            prediction,
+        })
+        .collect()
 }
 
 /// The answer to one question.

@@ -34,4 +34,11 @@ fn every_question_of_a_stack_of_fifty_services_is_answered() {
         .filter(|cell| cell.prediction.verdict.word() == "ok")
         .count();
     assert!(fine * 10 > cells.len() * 6, "{fine} of {}", cells.len());
+    // So many are found in parts side by side; each part is in its place.
+    let questions = predict::cells::questions(&scene);
+    assert_eq!(cells.len(), questions.len());
+    for (cell, question) in cells.iter().zip(&questions) {
+        assert_eq!(cell.question, *question);
+        assert_eq!(cell.prediction, predict::predict(&scene, question));
+    }
 }
