@@ -1,8 +1,6 @@
 //! What holds where the file says nothing, where Compose writes it into the canonical form; and the last short
 //! spellings, which need more than one value to be seen.
 
-use std::collections::HashSet;
-
 use crate::file::merge::listed;
 use crate::file::tree::{Mapping, Node, Value};
 
@@ -23,7 +21,7 @@ fn service(node: &mut Node) {
     for entry in service.iter_mut() {
         let node = &mut entry.node;
         match &*entry.key {
-            "dns" | "dns_search" => once(node),
+            "dns" => named(node),
             "build" => {
                 missing(node, "context", |span| Node::text(".", span));
                 attestations(node);
@@ -89,14 +87,10 @@ fn items(node: &mut Node, mut act: impl FnMut(&mut Node)) {
         .for_each(&mut act);
 }
 
-/// Leaves out texts of a list that are there already.
-fn once(node: &mut Node) {
-    let mut seen = HashSet::new();
+/// An empty text names no resolver.
+fn named(node: &mut Node) {
     if let Some(items) = node.as_sequence_mut() {
-        items.retain(|item| {
-            item.as_text()
-                .is_none_or(|text| seen.insert(text.to_owned()))
-        });
+        items.retain(|item| item.as_text() != Some(""));
     }
 }
 

@@ -73,7 +73,7 @@ impl Merger<'_> {
                 }
                 base
             }
-            Kind::TextList => append(listed(base), listed(over)),
+            Kind::TextList(_) => append(listed(base), listed(over)),
             Kind::OneOf(kinds) => {
                 if let Some(Kind::List(..)) =
                     kinds.iter().find(|kind| matches!(kind, Kind::List(..)))
@@ -114,6 +114,7 @@ impl Merger<'_> {
             | Kind::Duration
             | Kind::Bytes
             | Kind::FileMode
+            | Kind::ModeBits
             | Kind::Command
             | Kind::HealthTest => self.mappings(base, over, path, |_| &Kind::Any),
         }

@@ -212,7 +212,11 @@ fn object(mapping: &Mapping, shape: &Shape, notation: Notation) -> Json {
             None => match key.zero {
                 Zero::Always => drop(out.insert(key.name.to_owned(), Json::Object(Map::new()))),
                 Zero::NullInJson if notation == Notation::Json => {
-                    drop(out.insert(key.name.to_owned(), Json::Null))
+                    let value = match key.kind {
+                        Kind::Object(shape) => object(&Mapping::default(), shape, notation),
+                        _ => Json::Null,
+                    };
+                    out.insert(key.name.to_owned(), value);
                 }
                 Zero::NullInJson | Zero::Dropped | Zero::Kept => {}
             },

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::diagnostic::Diagnostics;
 use crate::file::grammar::top::STACK;
-use crate::file::grammar::{Extensions, Key, Kind, Owner, Presence, Shape, ShortForm};
+use crate::file::grammar::{Extensions, Key, Kind, Owner, Presence, Shape, ShortForm, Unique};
 use crate::file::render::plain;
 use crate::file::yaml;
 use crate::source::Sources;
@@ -163,6 +163,11 @@ fn pairs(item: &str) -> Json {
     ])
 }
 
+/// A list in which nothing is there twice.
+fn once(item: Json) -> Json {
+    json!({"type": "array", "items": item, "uniqueItems": true})
+}
+
 fn named(inner: Json) -> Json {
     json!({"type": "object", "patternProperties": {"^[a-zA-Z0-9._-]+$": inner}, "additionalProperties": false})
 }
@@ -186,18 +191,22 @@ fn kind(of: &Kind, definitions: &mut Map<String, Json>) -> Json {
         Kind::Duration => matching("[+-]?([0-9.]+(ns|us|µs|μs|ms|s|m|h|d|w))+|[+-]?0"),
         Kind::Bytes => any_of([
             json!({"type": "integer"}),
-            matching("-1|[0-9]+(\\.[0-9]+)? ?([bB]|[kmgtpKMGTP]([bB]|[iI]|[iI][bB])?)?"),
+            matching("-1|[0-9]+(\\.[0-9]+)? ?([bB]|[kmgtpKMGTP]([iI]?[bB])?)?"),
         ]),
         Kind::FileMode => any_of([
             json!({"type": "integer", "minimum": 0, "maximum": 0o7777}),
             matching("0?[0-7]{1,4}"),
         ]),
+        Kind::ModeBits => any_of([
+            json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+            json!({"type": "string", "pattern": "\\$"}),
+        ]),
         Kind::Command => any_of([json!({"type": ["null", "string"]}), strings()]),
-        Kind::HealthTest | Kind::TextList => any_of([json!({"type": "string"}), strings()]),
+        Kind::HealthTest | Kind::TextList(_) => any_of([json!({"type": "string"}), strings()]),
         Kind::Environment | Kind::Labels => pairs(""),
         Kind::Contexts => pairs("=|\\$"),
         Kind::Options => {
-            json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}})
+            json!({"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}})
         }
         Kind::MultiOptions => {
             let scalar = json!({"type": ["string", "number", "boolean"]});
@@ -208,12 +217,12 @@ fn kind(of: &Kind, definitions: &mut Map<String, Json>) -> Json {
             let value = any_of([json!({"type": ["string", "null"]}), strings()]);
             any_of([
                 json!({"type": "object", "additionalProperties": value}),
-                json!({"type": "array", "items": {"type": "string", "pattern": "[=:]|\\$"}}),
+                once(json!({"type": "string", "pattern": "[=:]|\\$"})),
             ])
         }
         Kind::Ssh => any_of([
             json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}),
-            json!({"type": "array", "items": {"type": "string", "pattern": "^default$|=|\\$"}}),
+            once(json!({"type": "string", "pattern": "^default$|=|\\$"})),
         ]),
         Kind::Ulimit => {
             let limit = integer(-1, i64::MAX);
@@ -236,7 +245,11 @@ fn kind(of: &Kind, definitions: &mut Map<String, Json>) -> Json {
             json!({"type": "object", "additionalProperties": kind(inner, definitions)})
         }
         Kind::Named(inner) => named(kind(inner, definitions)),
-        Kind::NamedList(inner) => any_of([strings(), named(kind(inner, definitions))]),
+        Kind::NamedList(inner) => any_of([
+            once(json!({"type": "string"})),
+            named(kind(inner, definitions)),
+        ]),
+        Kind::List(inner, Unique::Once) => once(kind(inner, definitions)),
         Kind::List(inner, _) => json!({"type": "array", "items": kind(inner, definitions)}),
         Kind::Object(shape) => reference(shape, definitions),
         Kind::Short(form, shape) => {

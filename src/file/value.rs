@@ -132,11 +132,11 @@ pub fn bytes(text: &str) -> Result<i64, SizeError> {
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let power = match unit.as_str() {
         "" | "b" => 0,
-        "k" | "kb" | "ki" | "kib" => 1,
-        "m" | "mb" | "mi" | "mib" => 2,
-        "g" | "gb" | "gi" | "gib" => 3,
-        "t" | "tb" | "ti" | "tib" => 4,
-        "p" | "pb" | "pi" | "pib" => 5,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        "p" | "pb" | "pib" => 5,
         _ => return Err(SizeError::Suffix(unit)),
     };
     let bytes = number * 1024f64.powi(power);

@@ -77,7 +77,7 @@ impl Binder<'_> {
             Some(PullPolicy::Every(std::time::Duration::from_nanos(length)))
         };
         let found = match policy.as_text().unwrap_or("") {
-            "" | "missing" | "if_not_present" => Some(PullPolicy::Missing),
+            "missing" | "if_not_present" => Some(PullPolicy::Missing),
             "always" => Some(PullPolicy::Always),
             "never" => Some(PullPolicy::Never),
             "build" => Some(PullPolicy::Build),
@@ -92,6 +92,9 @@ impl Binder<'_> {
             ];
             let text = policy.as_text().unwrap_or("");
             let hint = match value::nearest(text, words.into_iter()) {
+                _ if text.is_empty() => {
+                    "remove the key, or write missing, which is the default".to_owned()
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "it can be always, never, missing, build, daily, weekly or every_DURATION"
                     .to_owned(),

@@ -67,13 +67,13 @@ pub static BUILD: Shape = Shape {
         key("labels", Kind::Labels, "Labels", "Labels of the image."),
         key(
             "cache_from",
-            Kind::TextList,
+            Kind::List(&Kind::Text, Unique::No),
             "Cache sources",
             "Where the builder looks for cached layers.",
         ),
         key(
             "cache_to",
-            Kind::TextList,
+            Kind::List(&Kind::Text, Unique::No),
             "Cache destinations",
             "Where the builder puts cached layers.",
         ),
@@ -86,7 +86,7 @@ pub static BUILD: Shape = Shape {
         .default("false"),
         key(
             "no_cache_filter",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "No cache for",
             "Stages that are built anew.",
         ),
@@ -151,7 +151,7 @@ pub static BUILD: Shape = Shape {
         ),
         key(
             "platforms",
-            Kind::List(&Kind::Text, Unique::Key),
+            Kind::List(&Kind::Text, Unique::No),
             "Platforms",
             "Platforms to build for.",
         )

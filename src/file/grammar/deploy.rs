@@ -191,7 +191,7 @@ pub static DEVICE_REQUEST: Shape = Shape {
     keys: &[
         key(
             "capabilities",
-            Kind::List(&Kind::Text, Unique::No),
+            Kind::List(&Kind::Text, Unique::Once),
             "Capabilities",
             "What the devices can do.",
         )
@@ -206,7 +206,7 @@ pub static DEVICE_REQUEST: Shape = Shape {
         .examples(&["all", "1"]),
         key(
             "device_ids",
-            Kind::List(&Kind::Text, Unique::No),
+            Kind::List(&Kind::Text, Unique::Once),
             "Devices",
             "Which ones, by id.",
         ),
@@ -361,16 +361,17 @@ static WATCH: Shape = Shape {
             Kind::Object(&HOOK),
             "Command",
             "What is run after files were brought in.",
-        ),
+        )
+        .null_in_json(),
         key(
             "include",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "Include",
             "Patterns of files that count.",
         ),
         key(
             "ignore",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "Ignore",
             "Patterns of files that do not count.",
         ),

@@ -9,11 +9,11 @@ pub static LAN: Shape = Shape {
     extensions: Extensions::Allowed,
     keys: &[
         key("parent", Kind::Text, "Parent link", "The link made in the host's namespace, at most 15 bytes; networks name it, or the lan, as their parent.").examples(&["lab0"]),
-        key("subnet", Kind::TextList, "Subnet", "The prefix on this wire; one of each family.").examples(&["192.168.77.0/24"]),
-        key("gateway", Kind::TextList, "Gateway", "The address of the router; one of each family.").examples(&["192.168.77.1"]),
+        key("subnet", Kind::TextList(Unique::No), "Subnet", "The prefix on this wire; one of each family.").examples(&["192.168.77.0/24"]),
+        key("gateway", Kind::TextList(Unique::No), "Gateway", "The address of the router; one of each family.").examples(&["192.168.77.1"]),
         key("nat", Kind::Boolean, "NAT", "The router translates addresses and forwards to the host's own way out.").default("false"),
-        key("address", Kind::TextList, "Host addresses", "The host's own addresses on this wire, set on the parent link.").examples(&["192.168.77.10"]),
-        key("hosts", Kind::Named(&Kind::OneOf(&[Kind::TextList, Kind::Object(&LAN_HOST)])), "Machines", "Other machines on this wire, each in a namespace of its own.")
+        key("address", Kind::TextList(Unique::No), "Host addresses", "The host's own addresses on this wire, set on the parent link.").examples(&["192.168.77.10"]),
+        key("hosts", Kind::Named(&Kind::OneOf(&[Kind::TextList(Unique::No), Kind::Object(&LAN_HOST)])), "Machines", "Other machines on this wire, each in a namespace of its own.")
             .examples(&["{laptop: 192.168.77.50}"]),
         key("switch", Kind::Object(&SWITCH), "Switch", "How the wire's switch behaves."),
         key("mtu", Kind::Integer(68, 65535), "MTU", "The largest packet, in bytes.").default("1500"),
@@ -28,7 +28,7 @@ pub static LAN_HOST: Shape = Shape {
     keys: &[
         key(
             "address",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "Addresses",
             "Its addresses; each gets the prefix length of the lan's subnet that holds it.",
         )

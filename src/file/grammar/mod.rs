@@ -67,7 +67,7 @@ pub enum Zero {
     Kept,
     /// Printed even where the key is absent: `{}`.
     Always,
-    /// Printed as null in JSON where the key is absent.
+    /// Printed in JSON where the key is absent: as null, and a mapping with those of its keys that are printed so.
     NullInJson,
 }
 
@@ -105,6 +105,8 @@ pub enum Kind {
     Bytes,
     /// Permission bits: a number, or a string of octal digits.
     FileMode,
+    /// Permission bits: a number and no string.
+    ModeBits,
     /// Null, a string that is split as a shell would, or a list of strings.
     Command,
     /// A string for the shell, or a list that starts with `CMD`, `CMD-SHELL` or `NONE`.
@@ -127,8 +129,8 @@ pub enum Kind {
     Ulimit,
     /// Whether someone else makes it; the old form `{name: …}` too.
     External,
-    /// A string, or a list of strings.
-    TextList,
+    /// A string, or a list of strings; of entries that are about the same thing, the last.
+    TextList(Unique),
     /// Any keys, each with a value of this kind.
     Mapping(&'static Kind),
     /// Names as keys (letters, digits, `.`, `_`, `-`), each with a value of this kind.
@@ -150,6 +152,8 @@ pub enum Kind {
 pub enum Unique {
     /// Nothing: all are kept.
     No,
+    /// The whole text, and a second one is a mistake.
+    Once,
     /// The text before a `=`.
     Key,
     /// The whole text.

@@ -91,9 +91,9 @@ pub static SHIM: Shape = Shape {
     extensions: Extensions::Allowed,
     keys: &[
         key("name", Kind::Text, "Name", "The link's name in the host's namespace, at most 15 bytes; derived from the network's where it is absent.").examples(&["lan-shim"]),
-        key("address", Kind::TextList, "Address", "Its addresses, at most one of each family; `auto` takes the last free one outside `ip_range`.").default("auto").examples(&["192.168.1.233"]),
+        key("address", Kind::TextList(Unique::No), "Address", "Its addresses, at most one of each family; `auto` takes the last free one outside `ip_range`.").default("auto").examples(&["192.168.1.233"]),
         key("mac_address", Kind::Text, "MAC address", "Its link-layer address (macvlan only); `auto` derives it from project and network.").default("auto").examples(&["02:42:c0:a8:01:e9"]),
-        key("routes", Kind::TextList, "Routes", "`auto`: the `ip_range` where one is set, else one route for each container; `range`: the `ip_range` or the whole subnet; or a list of prefixes.")
+        key("routes", Kind::TextList(Unique::No), "Routes", "`auto`: the `ip_range` where one is set, else one route for each container; `range`: the `ip_range` or the whole subnet; or a list of prefixes.")
             .default("auto")
             .examples(&["range", "[192.168.1.128/25]"]),
         key("host_address", Kind::Choice(&["reachable", "as_is"]), "Host address", "Whether the host's own LAN address works from the containers whatever the kernel's settings say.").default("as_is"),

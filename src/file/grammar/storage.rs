@@ -1,6 +1,6 @@
 //! What is mounted into a container: volumes, configs, secrets and devices.
 
-use crate::file::grammar::{COUNT, Extensions, Kind, Shape, key};
+use crate::file::grammar::{Extensions, Kind, Shape, key};
 
 /// `volumes:` of a service, long form.
 pub static MOUNT: Shape = Shape {
@@ -144,7 +144,7 @@ static TMPFS: Shape = Shape {
         key("size", Kind::Bytes, "Size", "The largest size.").examples(&["64m"]),
         key(
             "mode",
-            Kind::OneOf(&[COUNT, Kind::FileMode]),
+            Kind::ModeBits,
             "Mode",
             "Permission bits of its root.",
         ),

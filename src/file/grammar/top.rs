@@ -40,14 +40,14 @@ pub static INCLUDE: Shape = Shape {
     keys: &[
         key(
             "path",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "Path",
             "The file, or several that are merged as with -f; relative to this file.",
         )
         .examples(&["../shared/compose.yaml"]),
         key(
             "env_file",
-            Kind::TextList,
+            Kind::TextList(Unique::No),
             "Environment files",
             "Files with variables for the included file; this file's own environment beats them.",
         )

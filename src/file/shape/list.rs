@@ -2,6 +2,8 @@
 //! thing are here only once. Mappings that stay mappings are in [`crate::file::shape::pairs`] and
 //! [`crate::file::shape::object`].
 
+use std::collections::HashMap;
+
 use crate::diagnostic::Diagnostic;
 use crate::file::grammar::{Kind, Unique};
 use crate::file::merge::listed;
@@ -27,7 +29,34 @@ impl Shaper<'_> {
                 _ => out.extend(self.fit(item, inner, &here)),
             }
         }
+        if unique == Unique::Once {
+            self.once(&mut out, path);
+        }
         Some(Node::new(Value::Sequence(uniquely(out, unique)), node.span))
+    }
+
+    /// Tells which texts of a list are there a second time, and leaves these out.
+    fn once(&mut self, items: &mut Vec<Node>, path: &Path) {
+        let mut seen: HashMap<String, (usize, Span)> = HashMap::new();
+        let mut index = 0;
+        items.retain(|item| {
+            let here = index;
+            index += 1;
+            let Some(text) = item.scalar_text().filter(|text| !self.is_open(text)) else {
+                return true;
+            };
+            let Some((first, span)) = seen.get(&text) else {
+                seen.insert(text, (here, item.span));
+                return true;
+            };
+            let message = format!("{path}: items at {first} and {here} are equal: `{text}`");
+            let diagnostic = Diagnostic::error("duplicate-item", message)
+                .label(item.span, "written again here")
+                .also(*span, "first written here")
+                .hint("remove one of the two");
+            self.tell(diagnostic, path);
+            false
+        });
     }
 
     /// A command as its words; a text is split as a shell would, but no shell runs it.
@@ -127,7 +156,8 @@ impl Shaper<'_> {
                     }
                 }
             }
-            Value::Sequence(written) => {
+            Value::Sequence(mut written) => {
+                self.once(&mut written, path);
                 for (index, item) in written.into_iter().enumerate() {
                     let here = path.item(index);
                     let Some(text) = item.as_text() else {
@@ -195,7 +225,8 @@ impl Shaper<'_> {
                     items.push(Node::text(text, entry.key_span));
                 }
             }
-            Value::Sequence(all) => {
+            Value::Sequence(mut all) => {
+                self.once(&mut all, path);
                 for (index, item) in all.into_iter().enumerate() {
                     match item.as_text() {
                         Some(text) if text == "default" || text.contains('=') => items.push(item),
@@ -224,10 +255,10 @@ impl Shaper<'_> {
 
 /// Drops earlier entries that a later one is about too; the later one takes the earlier one's place.
 fn uniquely(items: Vec<Node>, unique: Unique) -> Vec<Node> {
-    if unique == Unique::No || unique == Unique::Subnet {
+    if matches!(unique, Unique::No | Unique::Once | Unique::Subnet) {
         return items;
     }
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     let mut out: Vec<Node> = Vec::with_capacity(items.len());
     for item in items {
         match subject(&item, unique) {
@@ -250,7 +281,7 @@ fn uniquely(items: Vec<Node>, unique: Unique) -> Vec<Node> {
 fn subject(item: &Node, unique: Unique) -> Option<String> {
     let text = |key: &str| item.get(key).and_then(Node::scalar_text);
     match unique {
-        Unique::No | Unique::Subnet => None,
+        Unique::No | Unique::Once | Unique::Subnet => None,
         Unique::Key => item
             .as_text()
             .map(|text| text.split('=').next().unwrap_or("").to_owned()),

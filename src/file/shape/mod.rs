@@ -141,6 +141,7 @@ impl Shaper<'_> {
             Kind::Duration => self.duration(node, path),
             Kind::Bytes => self.bytes(node, path),
             Kind::FileMode => self.file_mode(node, path),
+            Kind::ModeBits => self.mode_bits(node, path),
             Kind::Command => self.command(node, path),
             Kind::HealthTest => self.health_test(node, path),
             Kind::Environment => self.pairs(node, Empty::Null, path),
@@ -155,16 +156,16 @@ impl Shaper<'_> {
                 Value::Mapping(_) => self.external(node, path),
                 _ => self.boolean(node, path),
             },
-            Kind::TextList => match node.value {
+            Kind::TextList(unique) => match node.value {
                 Value::Text(_) => Some(listed(node)),
-                Value::Sequence(_) => self.list(node, &Kind::Text, Unique::No, path),
+                Value::Sequence(_) => self.list(node, &Kind::Text, *unique, path),
                 _ => self.wrong(&node, "a string or a list of strings", path),
             },
             Kind::Mapping(inner) => self.keys(node, inner, Names::Free, path),
             Kind::Named(inner) => self.keys(node, inner, Names::Plain, path),
             Kind::NamedList(inner) => match node.value {
                 Value::Sequence(_) => {
-                    let names = self.list(node, &Kind::Text, Unique::Text, path)?;
+                    let names = self.list(node, &Kind::Text, Unique::Once, path)?;
                     self.keys(named(names, inner), inner, Names::Plain, path)
                 }
                 Value::Mapping(_) => self.keys(node, inner, Names::Plain, path),
@@ -205,7 +206,7 @@ fn takes(kind: &Kind, value: &Value) -> bool {
             Value::Text(_),
         ) => true,
         (Kind::FileMode | Kind::Bytes, Value::Integer(_) | Value::Large(_)) => true,
-        (Kind::TextList, Value::Text(_) | Value::Sequence(_)) => true,
+        (Kind::TextList(_), Value::Text(_) | Value::Sequence(_)) => true,
         (Kind::List(..), Value::Sequence(_)) => true,
         (Kind::Object(_) | Kind::Named(_) | Kind::Mapping(_), Value::Mapping(_)) => true,
         _ => false,
@@ -218,7 +219,7 @@ fn words_for(kind: &Kind) -> String {
         Kind::Integer(..) => "an integer".to_owned(),
         Kind::Number => "a number".to_owned(),
         Kind::Choice(choices) => format!("one of {}", choices.join(", ")),
-        Kind::TextList => "a string or a list of strings".to_owned(),
+        Kind::TextList(_) => "a string or a list of strings".to_owned(),
         Kind::List(..) => "a list".to_owned(),
         Kind::Object(_) | Kind::Named(_) | Kind::Mapping(_) => "a mapping".to_owned(),
         _ => "a string".to_owned(),

@@ -104,10 +104,17 @@ impl Shaper<'_> {
     }
 
     /// Names and texts, from a mapping only.
-    pub fn options(&mut self, node: Node, path: &Path) -> Option<Node> {
-        let Value::Mapping(_) = node.value else {
+    pub fn options(&mut self, mut node: Node, path: &Path) -> Option<Node> {
+        let Value::Mapping(mapping) = &mut node.value else {
             return self.wrong(&node, "a mapping", path);
         };
+        mapping.retain(|entry| {
+            let is_text = entry.node.as_bool().is_none();
+            if !is_text {
+                self.wrong(&entry.node, "a string", &path.key(&entry.key));
+            }
+            is_text
+        });
         self.pairs(node, Empty::Text, path)
     }
 

@@ -107,12 +107,18 @@ impl Shaper<'_> {
     /// A finite number, or a text that means one.
     pub fn number(&mut self, node: Node, path: &Path) -> Option<Node> {
         match &node.value {
-            Value::Integer(_) | Value::Large(_) => Some(node),
-            Value::Float(number) if number.is_finite() => Some(node),
-            Value::Text(text) => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() => {
-                    Some(Node::new(Value::Float(number), node.span))
+            // Single precision tells these apart.
+            Value::Integer(number) if number.unsigned_abs() < 1 << f32::MANTISSA_DIGITS => {
+                Some(node)
+            }
+            Value::Integer(_) | Value::Large(_) | Value::Float(_) => {
+                match node.scalar_text().as_deref().and_then(single) {
+                    Some(number) => Some(Node::new(Value::Float(number), node.span)),
+                    None => self.wrong(&node, "a number", path),
                 }
+            }
+            Value::Text(text) => match single(text) {
+                Some(number) => Some(Node::new(Value::Float(number), node.span)),
                 _ => {
                     let message = format!("`{text}` is not a number");
                     self.unreadable(
@@ -191,6 +197,19 @@ impl Shaper<'_> {
         }
     }
 
+    /// Permission bits, as a number.
+    pub fn mode_bits(&mut self, node: Node, path: &Path) -> Option<Node> {
+        let Some(text) = node.as_text() else {
+            return self.integer(node, 0, i64::from(u32::MAX), path);
+        };
+        let hint = match u32::from_str_radix(text, 8) {
+            Ok(bits) => format!("write it without quotes, and with a 0 as octal: 0{bits:o}"),
+            Err(_) => "write octal digits without quotes, such as 0755".to_owned(),
+        };
+        let message = format!("`{text}` is a string, and permission bits are a number");
+        self.unreadable(&node, "wrong-type", message, &hint, path)
+    }
+
     /// A file mode, as a text of octal digits.
     pub fn file_mode(&mut self, node: Node, path: &Path) -> Option<Node> {
         let bits = match &node.value {
@@ -215,6 +234,14 @@ impl Shaper<'_> {
             }
         }
     }
+}
+
+/// A finite number of single precision, which is what Compose reads, in the fewest digits that tell it.
+fn single(text: &str) -> Option<f64> {
+    let number: f32 = text.parse().ok()?;
+    number
+        .is_finite()
+        .then(|| number.to_string().parse().ok())?
 }
 
 /// The remedy where a text should be a whole number. Processor times are microseconds for Compose, without a unit.

@@ -262,3 +262,133 @@ services:
     "#]]
     .assert_eq(&yaml(&reading.document).unwrap());
 }
+
+#[test]
+fn what_compose_refuses_as_a_value_is_refused_too() {
+    tells(
+        r#"
+services:
+  a:
+    image: x
+    pull_policy: ""
+    cpu_percent: 50.5
+    mem_limit: 64Mi
+    depends_on: {b: {restart: true}}
+    security_opt: ["label=disable", "seccomp=unconfined", "label=disable"]
+    extra_hosts: ["h=10.0.0.1", "h=10.0.0.1"]
+    storage_opt: {size: true}
+    volumes: [{type: tmpfs, target: /t, tmpfs: {mode: "0755"}}]
+  b: {image: x, networks: [default, default]}
+"#,
+        expect![[r#"
+            error[unknown-value]: services.a.pull_policy: `` is not a pull policy
+             --> stack.yaml:5:18
+              |
+            5 |     pull_policy: ""
+              |                  ^^
+            hint: remove the key, or write missing, which is the default
+
+            error[wrong-type]: services.a.cpu_percent must be an integer
+             --> stack.yaml:6:18
+              |
+            6 |     cpu_percent: 50.5
+              |                  ^^^^ this is a number
+
+            error[bad-size]: services.a.mem_limit: invalid suffix: 'mi'
+             --> stack.yaml:7:16
+              |
+            7 |     mem_limit: 64Mi
+              |                ^^^^
+            hint: write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m
+
+            error[missing-key]: services.a.depends_on.b: missing property 'condition'
+             --> stack.yaml:8:21
+              |
+            8 |     depends_on: {b: {restart: true}}
+              |                     ^^^^^^^^^^^^^^^
+            hint: condition: the state that is waited for; a list of names waits for `service_started`
+
+            error[duplicate-item]: services.a.security_opt: items at 0 and 2 are equal: `label=disable`
+             --> stack.yaml:9:59
+              |
+            9 |     security_opt: ["label=disable", "seccomp=unconfined", "label=disable"]
+              |                    --------------- first written here
+              |                                                           ^^^^^^^^^^^^^^^ written again here
+            hint: remove one of the two
+
+            error[duplicate-item]: services.a.extra_hosts: items at 0 and 1 are equal: `h=10.0.0.1`
+              --> stack.yaml:10:33
+               |
+            10 |     extra_hosts: ["h=10.0.0.1", "h=10.0.0.1"]
+               |                   ------------ first written here
+               |                                 ^^^^^^^^^^^^ written again here
+            hint: remove one of the two
+
+            error[wrong-type]: services.a.storage_opt.size must be a string
+              --> stack.yaml:11:25
+               |
+            11 |     storage_opt: {size: true}
+               |                         ^^^^ this is a boolean
+            hint: write it in quotes: "true"
+
+            error[wrong-type]: services.a.volumes[0].tmpfs.mode: `0755` is a string, and permission bits are a number
+              --> stack.yaml:12:55
+               |
+            12 |     volumes: [{type: tmpfs, target: /t, tmpfs: {mode: "0755"}}]
+               |                                                       ^^^^^^
+            hint: write it without quotes, and with a 0 as octal: 0755
+
+            error[duplicate-item]: services.b.networks: items at 0 and 1 are equal: `default`
+              --> stack.yaml:13:37
+               |
+            13 |   b: {image: x, networks: [default, default]}
+               |                            ------- first written here
+               |                                     ^^^^^^^ written again here
+            hint: remove one of the two
+
+        "#]],
+    );
+}
+
+#[test]
+fn numbers_and_lists_come_out_as_compose_has_them() {
+    prints(
+        r#"
+name: p
+services:
+  a:
+    build: {context: /, platforms: [linux/arm64, linux/arm64]}
+    cpus: 0.123456789
+    dns: ["", 9.9.9.9, 9.9.9.9]
+    tmpfs: ["/t:size=1m", "/t:size=2m"]
+    volumes: [{type: tmpfs, target: /m, tmpfs: {mode: 0755}}]
+"#,
+        expect![[r#"
+            name: p
+            services:
+              a:
+                build:
+                  context: /
+                  dockerfile: Dockerfile
+                  platforms:
+                  - linux/arm64
+                  - linux/arm64
+                cpus: 0.12345679
+                dns:
+                - 9.9.9.9
+                networks:
+                  default: null
+                tmpfs:
+                - /t:size=2m
+                volumes:
+                - type: tmpfs
+                  target: /m
+                  tmpfs:
+                    mode: 493
+            networks:
+              default:
+                name: p_default
+                ipam: {}
+        "#]],
+    );
+}
