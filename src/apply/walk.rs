@@ -197,6 +197,7 @@ mod tests {
                 number: 1,
                 stop_timeout,
                 remove_volumes: false,
+                anonymous_volumes: Vec::new(),
                 pre_stop: Vec::new(),
             });
             Lane::of(&Step {

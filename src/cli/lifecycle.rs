@@ -290,17 +290,18 @@ pub async fn rm(context: &Context, arguments: RmArgs) -> Outcome {
     if !arguments.force && !context.global.dry_run && !agreed(&names)? {
         return Ok(Exit::Done);
     }
-    let volumes = if arguments.volumes {
-        AnonymousVolumes::Remove
-    } else {
-        AnonymousVolumes::Keep
-    };
     let words = Errand {
         doing: "Removing",
         done: "Removed",
         state: "exited",
     };
-    let act = async |engine: &Engine, id: &str| engine.remove(id, volumes).await;
+    let act = async |engine: &Engine, id: &str| {
+        if arguments.volumes {
+            engine.remove_with_volumes(id).await
+        } else {
+            engine.remove(id, AnonymousVolumes::Keep).await
+        }
+    };
     all(context, &engine, &stopped, &words, &act).await
 }
 

@@ -238,6 +238,17 @@ impl FoundContainer {
     pub fn parked_from(&self) -> Option<&str> {
         crate::model::mark::unparked_name(&self.engine_id, &self.name)
     }
+
+    /// The volumes it mounts that have no name but the engine's.
+    pub fn anonymous_volumes(&self) -> Vec<String> {
+        let of_nobody = |name: &&String| is_anonymous(name);
+        self.volumes.iter().filter(of_nobody).cloned().collect()
+    }
+}
+
+/// Whether an engine made up this name of a volume: 64 hexadecimal digits.
+pub fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The engine's state words.

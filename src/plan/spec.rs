@@ -395,6 +395,10 @@ pub struct ExistingContainer {
     pub stop_timeout: Option<u32>,
     /// Anonymous volumes go with it.
     pub remove_volumes: bool,
+    /// These, too: anonymous volumes that it mounts. Where it took them over from one that it replaced, they are named
+    /// in its settings, and the engine keeps them.
+    #[serde(default)]
+    pub anonymous_volumes: Vec<String>,
     /// Run before it is stopped.
     pub pre_stop: Vec<Hook>,
 }

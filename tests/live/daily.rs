@@ -14,6 +14,10 @@ pub fn tests() -> Vec<Test> {
             name: "daily::logs_are_as_compose_shows_them",
             run: Run::Host(logs),
         },
+        Test {
+            name: "daily::anonymous_volumes_outlive_a_change_and_go_with_their_container",
+            run: Run::Host(anonymous),
+        },
     ]
 }
 
@@ -143,5 +147,51 @@ fn logs(bed: &Bed) -> Result<Outcome, Failure> {
     let seen = seen();
     stack("down")?.ok()?;
     seen?;
+    Ok(Outcome::Passed)
+}
+
+fn anonymous(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let write = |greeting: &str| {
+        std::fs::write(
+            folder.path().join("stack.yaml"),
+            format!(
+                "\
+name: nameless
+services:
+  web:
+    image: stack-lab:latest
+    stop_grace_period: 0s
+    environment: {{GREETING: {greeting}}}
+    volumes: [/kept]
+"
+            ),
+        )
+    };
+    let stack = |words: &str| bed.stack(folder.path(), words);
+    let volumes = || -> Result<usize, Failure> {
+        let listed = bed.docker("volume ls --quiet")?;
+        Ok(listed.lines().count())
+    };
+    let before = volumes()?;
+    for removal in ["down --volumes", "rm --stop --force --volumes"] {
+        let seen = || -> Result<(), Failure> {
+            write("hello")?;
+            stack("up --detach")?.ok()?;
+            stack("exec web touch /kept/file")?.ok()?;
+            write("hullo")?;
+            let said = stack("up --detach")?;
+            holds("it is made anew", said.stderr.contains("Recreate"))?;
+            said.ok()?;
+            stack("exec web test -e /kept/file")?.ok()?;
+            same("volumes of one container", volumes()?, before + 1)
+        };
+        let seen = seen();
+        stack(removal)?.ok()?;
+        let left = volumes();
+        stack("down --volumes")?.ok()?;
+        seen?;
+        same(removal, left?, before)?;
+    }
     Ok(Outcome::Passed)
 }

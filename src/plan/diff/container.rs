@@ -136,6 +136,7 @@ pub fn existing(found: &FoundContainer, stop_timeout: Option<u32>) -> ExistingCo
         number: found.number,
         stop_timeout,
         remove_volumes: false,
+        anonymous_volumes: Vec::new(),
         pre_stop: Vec::new(),
     }
 }

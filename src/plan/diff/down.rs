@@ -146,7 +146,10 @@ fn gone(id: ResourceId, before: State) -> Step {
 
 fn remove_container(draft: &mut Draft, found: &FoundContainer, options: &DownOptions) -> StepIndex {
     let mut existing = container::existing(found, options.timeout);
-    existing.remove_volumes = options.volumes;
+    if options.volumes {
+        existing.remove_volumes = true;
+        existing.anonymous_volumes = found.anonymous_volumes();
+    }
     let name = found.parked_from().unwrap_or(&found.name).to_owned();
     let spec = Arc::new(Spec::Existing(existing));
     let before = match (found.parked_from(), found.runs()) {

@@ -136,7 +136,8 @@ impl Doer<'_> {
                     self.stop_by(&existing.engine_id, spec).await?;
                 }
                 self.delete(&existing.engine_id, &existing.name, volumes)
-                    .await
+                    .await?;
+                self.engine.remove_unused(&existing.anonymous_volumes).await
             }
             _ => match self.locate(spec, under).await? {
                 None => Ok(()),

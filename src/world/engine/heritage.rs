@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bollard::models::MountPoint;
 
 use crate::model::container::{Mount, MountSource};
+use crate::plan::observed::is_anonymous;
 use crate::plan::spec::ContainerSpec;
 
 /// The spec with the old container's anonymous volumes at their places; none where it leaves nothing. A place that the
@@ -46,9 +47,4 @@ pub fn of(spec: &ContainerSpec, left: &[MountPoint]) -> Option<ContainerSpec> {
         config: Arc::new(config),
         ..spec.clone()
     })
-}
-
-/// Engines name an anonymous volume with 64 hexadecimal digits.
-fn is_anonymous(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

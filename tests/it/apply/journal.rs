@@ -204,6 +204,7 @@ fn steps_that_must_not_be_forgotten_are_known() {
         number: 1,
         stop_timeout: None,
         remove_volumes: false,
+        anonymous_volumes: Vec::new(),
         pre_stop: Vec::new(),
     }));
     let park = Step {

@@ -253,6 +253,7 @@ pub fn existing(found: &FoundContainer) -> Spec {
         number: found.number,
         stop_timeout: Some(0),
         remove_volumes: true,
+        anonymous_volumes: Vec::new(),
         pre_stop: Vec::new(),
     })
 }

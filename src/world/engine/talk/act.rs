@@ -1,10 +1,14 @@
 //! What is done to single containers outside of plans: signals, pauses, removal of stopped ones and one-offs.
 
-use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions, TopOptions};
+use bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, RemoveVolumeOptions,
+    TopOptions,
+};
 
+use crate::plan::observed::is_anonymous;
 use crate::world::WorldError;
 use crate::world::engine::Engine;
-use crate::world::engine::error::{absent_is_fine, refused};
+use crate::world::engine::error::{absent_is_fine, refused, status};
 
 /// The processes of a container, as `ps` lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +56,42 @@ impl Engine {
             .await;
         absent_is_fine(done)
             .map_err(|error| refused(format!("cannot remove container `{container}`"), error))
+    }
+
+    /// Removes a container and its anonymous volumes, those too that it took over from one that it replaced.
+    pub async fn remove_with_volumes(&self, container: &str) -> Result<(), WorldError> {
+        let found = self
+            .docker()
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await;
+        let mounts = match found {
+            Ok(found) => found.mounts.unwrap_or_default(),
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            Err(error) => {
+                let act = format!("cannot look at container `{container}`");
+                return Err(refused(act, error));
+            }
+        };
+        let names = mounts.into_iter().filter_map(|mount| mount.name);
+        let anonymous: Vec<String> = names.filter(|name| is_anonymous(name)).collect();
+        self.remove(container, AnonymousVolumes::Remove).await?;
+        self.remove_unused(&anonymous).await
+    }
+
+    /// Removes those of some volumes that are there and that no container uses.
+    pub async fn remove_unused(&self, volumes: &[String]) -> Result<(), WorldError> {
+        for volume in volumes {
+            let gone = self
+                .docker()
+                .remove_volume(volume, None::<RemoveVolumeOptions>)
+                .await;
+            match absent_is_fine(gone) {
+                Err(error) if status(&error) == Some(409) => {}
+                gone => gone
+                    .map_err(|error| refused(format!("cannot remove volume `{volume}`"), error))?,
+            }
+        }
+        Ok(())
     }
 
     /// The processes in a container.
