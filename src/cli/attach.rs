@@ -18,6 +18,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::lines::{Lines, Streams, Style, Times};
 use crate::cli::logs::relay_since;
 use crate::cli::made::Made;
+use crate::cli::moment::exact;
 use crate::cli::render::talk;
 use crate::cli::signal::wishes_to_stop;
 use crate::model::stack::Stack;
@@ -205,12 +206,13 @@ async fn listen(
             alive.insert(container.id);
         }
     }
-    let mut ended: BTreeSet<String> = BTreeSet::new();
+    // Since when: a container says its first words before its start is told.
+    let mut ended: BTreeMap<String, Timestamp> = BTreeMap::new();
     // Short-lived ones have ended before anybody asked: their codes are told as well.
     let mut codes: Vec<(String, i64)> = Vec::new();
     for container in containers.iter().filter(|container| !container.runs()) {
         codes.push((container.id.clone(), container.exit_code()));
-        ended.insert(container.id.clone());
+        ended.insert(container.id.clone(), Timestamp::now());
     }
     for (id, code) in codes {
         let name = names.get(id.as_str()).copied().unwrap_or(&id);
@@ -258,14 +260,13 @@ async fn listen(
                         if let Some(end) = end_of_one(wish, code) {
                             return Ok(end);
                         }
-                        ended.insert(happening.id);
+                        let moment = Timestamp::from_nanosecond(i128::from(happening.time));
+                        ended.insert(happening.id, moment.unwrap_or(since));
                     }
                     "start" => {
-                        let again = ended.remove(&happening.id);
                         if let Some(name) = name
-                            && again
+                            && let Some(since) = ended.remove(&happening.id)
                         {
-                            let since = Timestamp::from_nanosecond(i128::from(happening.time)).unwrap_or(since);
                             let container = containers.iter().find(|one| one.id == happening.id);
                             if let Some(container) = container {
                                 relays.push(relay_since(engine, &container.id, since, times, lines.voice(name)));
@@ -278,11 +279,6 @@ async fn listen(
             }
         }
     }
-}
-
-/// A moment as the engine takes it, to the nanosecond.
-fn exact(moment: Timestamp) -> String {
-    format!("{}.{:09}", moment.as_second(), moment.subsec_nanosecond())
 }
 
 /// Whether the end of this container is the end of all.

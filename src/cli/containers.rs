@@ -94,10 +94,13 @@ pub fn no_such_service(name: &str, known: impl IntoIterator<Item = impl ToString
 
 /// A container's name without the project: `web-1` of `lab-web-1`; a name of its own stays.
 pub fn short_name<'a>(container: &'a Listed, project: &str) -> &'a str {
-    container
-        .name
-        .strip_prefix(project)
+    shortened(&container.name, project)
+}
+
+/// The same of a name alone.
+pub fn shortened<'a>(name: &'a str, project: &str) -> &'a str {
+    name.strip_prefix(project)
         .and_then(|rest| rest.strip_prefix(['-', '_']))
         .filter(|rest| !rest.is_empty())
-        .unwrap_or(&container.name)
+        .unwrap_or(name)
 }

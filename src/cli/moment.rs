@@ -92,6 +92,11 @@ pub fn seconds(span: Duration) -> String {
     format!("{:.1}s", span.as_secs_f64())
 }
 
+/// A moment as the engine takes it, to the nanosecond.
+pub fn exact(moment: Timestamp) -> String {
+    format!("{}.{:09}", moment.as_second(), moment.subsec_nanosecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{parse, parse_duration, words};

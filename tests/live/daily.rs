@@ -1,5 +1,7 @@
 //! What a user does every day beside `up` and `down`, and what is said then.
 
+use std::io::{BufRead, BufReader};
+
 use crate::bed::Bed;
 use crate::runner::{Failure, Outcome, Run, Test, holds, same};
 
@@ -138,11 +140,33 @@ fn logs(bed: &Bed) -> Result<Outcome, Failure> {
             &format!("`--timestamps`: {stamped}"),
             time.parse::<jiff::Timestamp>().is_ok(),
         )?;
-        // Those that are followed end when the containers do.
-        let follow = bed.spawn_stack(folder.path(), "logs --follow --tail 0")?;
-        bed.docker("kill talk-one-1 talk-other-1")?;
-        let ended = follow.wait_with_output()?;
-        same("the exit code of `--follow`", ended.status.code(), Some(0))
+        // Following goes on through a restart and with a new container, and ends when all containers have.
+        let mut follow = bed.spawn_stack(folder.path(), "logs --follow --tail 1")?;
+        let output = follow.stdout.take().ok_or("no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let mut heard: Vec<String> = lines.by_ref().take(2).collect::<Result<_, _>>()?;
+        stack("restart other")?.ok()?;
+        heard.extend(lines.by_ref().take(1).collect::<Result<Vec<_>, _>>()?);
+        stack("up --detach --scale other=2")?.ok()?;
+        heard.extend(lines.by_ref().take(1).collect::<Result<Vec<_>, _>>()?);
+        bed.docker("kill talk-one-1 talk-other-1 talk-other-2")?;
+        heard.extend(lines.collect::<Result<Vec<_>, _>>()?);
+        same(
+            "the exit code of `--follow`",
+            follow.wait()?.code(),
+            Some(0),
+        )?;
+        heard[..2].sort();
+        same(
+            "what is heard",
+            heard.iter().map(String::as_str).collect::<Vec<_>>(),
+            vec![
+                "one-1    | first 3",
+                "other-1  | second 1",
+                "other-1  | second 1",
+                "other-2  | second 1",
+            ],
+        )
     };
     let seen = seen();
     stack("down")?.ok()?;
