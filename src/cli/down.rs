@@ -15,8 +15,8 @@ use crate::cli::render::talk;
 use crate::cli::timings::{self, Timings};
 use crate::model::mark;
 use crate::plan::check::host::may_be_hidden;
-use crate::plan::diff::down::{DownOptions, down};
-use crate::plan::observed::Observed;
+use crate::plan::diff::down::{DownOptions, down, kept_networks};
+use crate::plan::observed::{FoundContainer, Observed};
 use crate::plan::step::Plan;
 
 #[derive(Debug, Clone, Args)]
@@ -149,7 +149,7 @@ pub fn plan(
         && only.is_none()
         && !context.settings.is_on("IGNORE_ORPHANS")
     {
-        let orphans: Vec<&str> = own()
+        let orphans: Vec<&FoundContainer> = own()
             .filter(|found| !found.one_off)
             .filter(|found| {
                 found
@@ -157,12 +157,21 @@ pub fn plan(
                     .as_ref()
                     .is_some_and(|own| !known.contains(own.as_str()))
             })
-            .map(|found| found.name.as_str())
             .collect();
         if !orphans.is_empty() {
+            let names: Vec<&str> = orphans.iter().map(|found| found.name.as_str()).collect();
+            let kept: Vec<String> = kept_networks(observed, &orphans)
+                .iter()
+                .map(|network| format!("`{}`", network.name))
+                .collect();
+            let stay = match kept.as_slice() {
+                [] => "they stay".to_owned(),
+                [one] => format!("they stay, and so does network {one}"),
+                _ => format!("they stay, and so do networks {}", kept.join(", ")),
+            };
             talk(&format!(
-                "warning: Found orphan containers ([{}]) for this project: they stay; --remove-orphans takes them too",
-                orphans.join(" ")
+                "warning: Found orphan containers ([{}]) for this project: {stay}; --remove-orphans takes them too",
+                names.join(" ")
             ));
         }
     }

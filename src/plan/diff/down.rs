@@ -11,7 +11,7 @@ use crate::plan::diff::container;
 use crate::plan::diff::draft::Draft;
 use crate::plan::diff::order;
 use crate::plan::observed::{FoundContainer, Observed};
-use crate::plan::spec::{ImageSource, ImageSpec, Kind, ResourceId, Spec, VolumeSpec};
+use crate::plan::spec::{ImageSource, ImageSpec, Kind, NetworkSpec, ResourceId, Spec, VolumeSpec};
 use crate::plan::step::{Plan, Reason, State, Step, StepIndex, Undo};
 
 /// What the command line wants of `down`.
@@ -89,12 +89,11 @@ fn write(
     ordered: bool,
 ) -> Result<Plan, PlanError> {
     let mut draft = Draft::default();
-    let going: Vec<&FoundContainer> = observed
+    let (going, staying): (Vec<&FoundContainer>, Vec<&FoundContainer>) = observed
         .containers
         .iter()
         .filter(|found| found.project.as_deref() == Some(project.as_str()))
-        .filter(|found| goes(found, options))
-        .collect();
+        .partition(|found| goes(found, options));
     let mut steps: Vec<(&FoundContainer, StepIndex)> = Vec::new();
     for found in &going {
         steps.push((found, remove_container(&mut draft, found, options)));
@@ -111,10 +110,11 @@ fn write(
                     .push(*step);
             }
         }
-        let resources = remove_resources(&mut draft, observed, &steps);
-        remove_networks(&mut draft, project, observed, &off, &resources);
+        let kept = kept_networks(observed, &staying);
+        let resources = remove_resources(&mut draft, observed, &steps, &kept);
+        remove_networks(&mut draft, project, observed, &off, &resources, &kept);
         if options.volumes {
-            remove_volumes(&mut draft, project, observed, &steps);
+            remove_volumes(&mut draft, project, observed, &steps, &staying);
         }
     }
     for reference in &options.images {
@@ -209,14 +209,37 @@ pub fn depends_on(found: &FoundContainer) -> impl Iterator<Item = &str> {
         .filter(|service| !service.is_empty())
 }
 
-/// Everything of ours on the host, what stands on others first.
+/// The networks that a container which stays and runs is attached to: they cannot go before it.
+pub fn kept_networks<'a>(
+    observed: &'a Observed,
+    staying: &[&FoundContainer],
+) -> Vec<&'a NetworkSpec> {
+    let attached = staying.iter().filter(|found| found.runs());
+    let names: BTreeSet<&str> = attached
+        .flat_map(|found| &found.endpoints)
+        .map(|endpoint| endpoint.network.as_str())
+        .collect();
+    let networks = observed.networks.iter().map(|found| &found.spec);
+    networks
+        .filter(|network| names.contains(network.name.as_str()))
+        .collect()
+}
+
+/// Everything of ours on the host, what stands on others first; but not what a network that stays stands on.
 fn remove_resources(
     draft: &mut Draft,
     observed: &Observed,
     containers: &[(&FoundContainer, StepIndex)],
+    kept: &[&NetworkSpec],
 ) -> Vec<(Kind, StepIndex, Spec)> {
     let mut removals: Vec<(Kind, StepIndex, Spec)> = Vec::new();
     for (id, found) in &observed.resources {
+        if kept
+            .iter()
+            .any(|network| order::is_on(network, &found.spec))
+        {
+            continue;
+        }
         let step = draft.push(gone(
             id.clone(),
             State::Present(Arc::new(found.spec.clone())),
@@ -243,12 +266,13 @@ fn remove_networks(
     observed: &Observed,
     off: &BTreeMap<&str, Vec<StepIndex>>,
     resources: &[(Kind, StepIndex, Spec)],
+    kept: &[&NetworkSpec],
 ) {
-    for found in observed
+    let own = observed
         .networks
         .iter()
-        .filter(|found| found.project.as_deref() == Some(project.as_str()))
-    {
+        .filter(|found| found.project.as_deref() == Some(project.as_str()));
+    for found in own.filter(|found| !kept.contains(&&found.spec)) {
         let id = ResourceId::new(Kind::Network, &found.spec.name);
         let step = draft.push(gone(
             id,
@@ -280,12 +304,15 @@ fn remove_volumes(
     project: &ProjectName,
     observed: &Observed,
     containers: &[(&FoundContainer, StepIndex)],
+    staying: &[&FoundContainer],
 ) {
-    for found in observed
+    let own = observed
         .volumes
         .iter()
-        .filter(|found| found.project.as_deref() == Some(project.as_str()))
-    {
+        .filter(|found| found.project.as_deref() == Some(project.as_str()));
+    let is_free =
+        |name: &String| !(staying.iter()).any(|container| container.volumes.contains(name));
+    for found in own.filter(|found| is_free(&found.name)) {
         let Some(key) = &found.key else { continue };
         let spec = Spec::Volume(VolumeSpec {
             name: found.name.clone(),

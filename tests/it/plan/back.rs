@@ -49,6 +49,37 @@ fn down_goes_backwards_and_needs_no_file() {
 }
 
 #[test]
+fn what_an_orphan_that_stays_and_runs_is_attached_to_stays() {
+    let stack = stack(
+        vec![
+            on(service("web"), &["front", "back"]),
+            on(service("gone"), &["back"]),
+        ],
+        vec![network("front"), network("back")],
+    );
+    let mut observed = world_of(&stack);
+    let options = DownOptions {
+        known: Some(["web".to_owned()].into()),
+        ..DownOptions::default()
+    };
+    let steps = |observed: &Observed| shown(&down(&stack.project, observed, &options).unwrap());
+    expect![[r#"
+        0 remove container/lab-web-1: down
+        1 remove network/lab_front: down after 0
+    "#]]
+    .assert_eq(&steps(&observed));
+    for found in &mut observed.containers {
+        found.state = ContainerState::Exited;
+    }
+    expect![[r#"
+        0 remove container/lab-web-1: down
+        1 remove network/lab_front: down after 0
+        2 remove network/lab_back: down after 0
+    "#]]
+    .assert_eq(&steps(&observed));
+}
+
+#[test]
 fn a_restart_takes_those_along_that_say_so() {
     let follower = waits(service("web"), "db", Condition::Started, true);
     let other = waits(service("log"), "db", Condition::Started, false);
