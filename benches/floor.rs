@@ -80,7 +80,7 @@ struct Client {
     calls: Semaphore,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let mut project = "bench".to_owned();
     let mut file = None;

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,9 @@ const VERSION: u32 = 1;
 
 /// Room that one step's lines may take: four of at most 40 bytes.
 const BYTES_PER_STEP: usize = 160;
+
+/// How much of the header is put on the disk at once.
+const HEADER_PIECE: usize = 16 * 1024;
 
 /// Why a journal could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -140,11 +143,16 @@ impl Journal {
             heading,
             plan,
         };
-        let mut text = serde_json::to_vec(&header).map_err(|error| write(error.into()))?;
-        text.push(b'\n');
-        reserve(&file, text.len() + plan.steps.len() * BYTES_PER_STEP).map_err(write)?;
+        // Piece by piece: the header of a large plan is larger than the plan.
+        let mut paper = BufWriter::with_capacity(HEADER_PIECE, &file);
+        serde_json::to_writer(&mut paper, &header).map_err(|error| write(error.into()))?;
+        paper.write_all(b"\n").map_err(write)?;
+        paper.flush().map_err(write)?;
+        drop(paper);
+        let written = file.metadata().map_err(write)?.len();
+        let steps = plan.steps.len() * BYTES_PER_STEP;
+        reserve(&file, written.saturating_add(steps as u64)).map_err(write)?;
         let mut journal = Journal::on(path, Box::new(file), plan);
-        journal.put(&text)?;
         journal.sync()?;
         // The file's name is in the directory, which has to be synced for itself.
         if let Some(directory) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
@@ -240,7 +248,7 @@ pub fn discard(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-fn reserve(file: &File, bytes: usize) -> io::Result<()> {
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);

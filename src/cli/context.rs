@@ -131,10 +131,10 @@ impl Context {
 
     /// The same for a request that a command has changed.
     pub fn opened(&self, request: &Request) -> Result<Opened, Failure> {
-        let reading = self.read(request)?;
+        let mut reading = self.read(request)?;
         let stack = reading
             .stack
-            .clone()
+            .take()
             .ok_or_else(|| Failure::said("the file has mistakes that were not told"))?;
         Ok(Opened::new(stack, reading))
     }

@@ -1,6 +1,7 @@
 //! A service: a container template, how many of them, how they are connected and what they wait for.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -23,7 +24,7 @@ pub struct Service {
     pub scale: u32,
     /// A fixed name for its only container.
     pub container_name: Option<String>,
-    pub config: ContainerConfig,
+    pub config: Arc<ContainerConfig>,
     pub connection: Connection,
     pub ports: Vec<PublishedPort>,
     pub expose: Vec<ExposedPort>,

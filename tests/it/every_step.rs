@@ -186,7 +186,7 @@ fn service(name: &str, earlier: &[String], stack: &Stack, dice: &mut Dice) -> Se
             false => u32::try_from(dice.roll(3)).unwrap().max(1),
         },
         container_name: None,
-        config,
+        config: config.into(),
         connection,
         ports: Vec::new(),
         expose: Vec::new(),

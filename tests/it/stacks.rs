@@ -16,7 +16,7 @@ pub fn service(name: &str) -> Service {
         pull_policy: PullPolicy::Missing,
         scale: 1,
         container_name: None,
-        config: ContainerConfig::default(),
+        config: ContainerConfig::default().into(),
         connection: Connection::None,
         ports: Vec::new(),
         expose: Vec::new(),

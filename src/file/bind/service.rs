@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use indexmap::IndexMap;
 
+use std::sync::Arc;
+
 use crate::diagnostic::Diagnostic;
 use crate::file::bind::Binder;
 use crate::file::bind::field::{
@@ -43,7 +45,7 @@ impl Binder<'_> {
             pull_policy: self.pull_policy(key, node),
             scale: u32::try_from(scale).unwrap_or(0),
             container_name: text(node, "container_name"),
-            config: self.container(key, node),
+            config: Arc::new(self.container(key, node)),
             connection: self.connection(key, node),
             ports: self.ports(key, node),
             expose: self.expose(key, node),

@@ -19,7 +19,7 @@ use crate::plan::spec::{
 pub fn add(stack: &Stack, wishes: &Wishes, desired: &mut Desired) {
     let naming = Naming { stack, wishes };
     for service in stack.services.values() {
-        let config = Arc::new(service.config.clone());
+        let config = Arc::clone(&service.config);
         let labels = common_labels(stack, service);
         let mut ids = Vec::new();
         for number in 1..=service.scale {

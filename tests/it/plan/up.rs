@@ -1,5 +1,7 @@
 //! `up`: what is made, kept, replaced and removed, and in which order.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 
 use stack::model::network::Network;
@@ -57,7 +59,7 @@ fn a_stack_that_stands_needs_nothing() {
 fn a_changed_container_is_parked_until_its_successor_stands() {
     let before = stack(vec![on(service("web"), &["back"])], vec![network("back")]);
     let mut web = on(service("web"), &["back"]);
-    web.config.command = Some(vec!["httpd".into()]);
+    Arc::make_mut(&mut web.config).command = Some(vec!["httpd".into()]);
     let after = stack(vec![web], vec![network("back")]);
     check_up(
         &after,
@@ -105,7 +107,7 @@ fn those_that_share_a_namespace_are_made_anew_with_its_owner() {
     };
     let before = sidecar(on(service("web"), &["back"]));
     let mut web = on(service("web"), &["back"]);
-    web.config.user = Some("nobody".into());
+    Arc::make_mut(&mut web.config).user = Some("nobody".into());
     check_up(
         &sidecar(web),
         &world_of(&before),

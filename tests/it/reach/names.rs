@@ -1,5 +1,7 @@
 //! Names that lead elsewhere.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 
 use stack::model::service::{Connection, Link};
@@ -55,7 +57,7 @@ fn told(stack: &stack::model::stack::Stack, from: &str, name: &str, meant: &str)
 fn a_replica_that_asks_for_its_hostname_finds_itself() {
     let mut twins = on("twins", &["back"]);
     twins.scale = 2;
-    twins.config.hostname = Some("h".into());
+    Arc::make_mut(&mut twins.config).hostname = Some("h".into());
     let stack = stack(vec![twins], vec![bridge("back", "10.20.0.0/24")], vec![]);
     assert_eq!(told(&stack, "t-twins-1", "h", "t-twins-1"), "ok");
     assert_eq!(

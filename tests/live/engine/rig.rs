@@ -52,7 +52,9 @@ impl Rig {
 
     /// Connects to an engine by its address.
     pub fn to(address: &str) -> Result<Rig, Failure> {
-        let runtime = tokio::runtime::Runtime::new()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let surroundings = Surroundings {
             host: Some(address.to_owned()),
             ..Surroundings::default()
