@@ -1,6 +1,10 @@
-//! Containers that are not ours and that the stack lives with: those whose namespace it shares, and those on a network
-//! that has to be made anew.
+//! Containers that are not ours and that the stack lives with: those whose namespace it shares, those on a network that
+//! has to be made anew, and those that publish a port it wants.
 
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use crate::model::port::Protocol;
 use crate::model::service::Connection;
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
@@ -17,6 +21,72 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed, findings: &m
     }
     owners(stack, desired, observed, findings);
     users(stack, desired, observed, findings);
+    ports(stack, desired, observed, findings);
+}
+
+/// Ports of the host that containers of others publish, and that are wanted here. Where the engine may choose from
+/// several, it finds a free one itself.
+fn ports(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {
+    type Holder<'a> = (&'a FoundContainer, Option<IpAddr>);
+    let mut taken: HashMap<(u16, Protocol), Vec<Holder<'_>>> = HashMap::new();
+    let project = Some(stack.project.as_str());
+    for found in &observed.containers {
+        for port in &found.ports {
+            if let Some(range) = port.published {
+                let holders = taken.entry((range.first, port.protocol)).or_default();
+                holders.push((found, port.host_ip));
+            }
+        }
+    }
+    let mut told = BTreeSet::new();
+    for spec in desired.specs.values() {
+        let Spec::Container(wanted) = spec.as_ref() else {
+            continue;
+        };
+        for port in &wanted.ports {
+            let Some(range) = port.published.filter(|range| range.first == range.last) else {
+                continue;
+            };
+            let holders = taken
+                .get(&(range.first, port.protocol))
+                .into_iter()
+                .flatten();
+            let mut holders = holders.filter(|(_, ip)| meet(*ip, port.host_ip));
+            // One of ours holds it already, or is about to make room.
+            if holders
+                .clone()
+                .any(|(found, _)| found.project.as_deref() == project)
+            {
+                continue;
+            }
+            if let Some((holder, _)) = holders.next()
+                && told.insert((&wanted.service, range.first, port.protocol))
+            {
+                findings.push(
+                    Finding::error(
+                        "port-taken",
+                        &["services", wanted.service.as_str(), "ports"],
+                        format!(
+                            "service `{}` wants port {range}/{} of the host, which container `{}` publishes",
+                            wanted.service, port.protocol, holder.name
+                        ),
+                    )
+                    .hint(format!(
+                        "publish another port, or stop that one first: docker stop {}",
+                        holder.name
+                    )),
+                );
+            }
+        }
+    }
+}
+
+/// Whether one socket can be bound where the other is; none is all addresses.
+fn meet(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one == other || one.is_unspecified() || other.is_unspecified(),
+        _ => true,
+    }
 }
 
 fn owners(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut Vec<Finding>) {

@@ -164,3 +164,25 @@ fn a_static_address_that_cannot_be_taken_first_is_told() {
         )]
     );
 }
+
+#[test]
+fn a_port_that_a_container_of_others_publishes_is_told() {
+    let here = stack(vec![published("web")], vec![network("back")]);
+    let told = |observed: &Observed| {
+        let findings = check(&here, &want(&here), observed);
+        let found = findings.iter().find(|finding| finding.code == "port-taken");
+        found.map_or_else(String::new, |one| format!("{} {:?}", one.message, one.hint))
+    };
+    let mut observed = world_of(&here);
+    observed.engine.version = "28.5.2".into();
+    observed.containers[0].ports = here.services["web"].ports.clone();
+    // What one of the stack's own holds is its affair.
+    assert_eq!(told(&observed), "");
+    observed.containers[0].project = None;
+    observed.containers[0].name = "hog".into();
+    expect![[r#"service `web` wants port 8080/tcp of the host, which container `hog` publishes Some("publish another port, or stop that one first: docker stop hog")"#]].assert_eq(&told(&observed));
+    observed.containers[0].ports[0].host_ip = Some("10.0.0.1".parse().unwrap());
+    assert!(!told(&observed).is_empty());
+    observed.containers[0].ports[0].published = Some(PortRange::single(8081));
+    assert_eq!(told(&observed), "");
+}
