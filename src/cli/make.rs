@@ -189,8 +189,9 @@ pub async fn intend(
     context.clock.lap(Phase::Observe);
     let mut wanted = desired(stack, &wishes, &observed);
     let second = self::scope(stack, &wanted);
-    if second.doors != scope.doors {
-        // Which doors there are is only known now, and whether they are open only a second look tells.
+    if second.doors != scope.doors || !second.attachments.keys().eq(scope.attachments.keys()) {
+        // Which doors there are, and which numbers containers keep, is only known now, and how they are only a second
+        // look tells.
         scope = second;
         context.clock.lap(Phase::Plan);
         observed = world.observe(&scope).await?;

@@ -6,13 +6,14 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::render::talk;
 use crate::cli::sight::Sight;
 use crate::reach::compare::{Agreement, Compared, Counts, compare};
 use crate::reach::matrix::{By, label, matrix, render};
 use crate::reach::predict;
 use crate::reach::predict::cells::questions;
 use crate::reach::question::Question;
-use crate::reach::scene::Scene;
+use crate::reach::scene::{Scene, Tenant};
 use crate::reach::words::viewpoints;
 use crate::world::live::Live;
 
@@ -98,6 +99,14 @@ pub async fn run(context: &Context, arguments: ReachArgs) -> Outcome {
 
 async fn asked(sight: &Sight, live: &Live, arguments: &ReachArgs) -> Outcome {
     let mut standing = sight.standing(live).await?;
+    if !standing.scene.containers.values().any(Tenant::runs) {
+        let project = &sight.opened.stack.project;
+        talk(&format!(
+            "error: `{project}` is not up: none of its containers runs"
+        ));
+        talk("hint: bring it up first: stack up -d; without --probe its file alone is asked");
+        return Ok(Exit::Verdict(2));
+    }
     let responders = if arguments.with_responders {
         standing.respond().await?
     } else {

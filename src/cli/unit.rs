@@ -193,6 +193,10 @@ pub fn uninstall(context: &Context, root: &Path) -> Outcome {
             context.tell(&format!("removed {}", path.display()));
         }
     }
+    if !context.global.dry_run {
+        // Where nothing else is in it, it came with the units.
+        let _ = std::fs::remove_dir(units.join(TARGET));
+    }
     if found {
         context.tell("end it now with: systemctl stop stack-agent && systemctl daemon-reload");
     }

@@ -148,6 +148,13 @@ pub fn mistakes(scene: &Scene, check: &Check) -> Vec<(&'static str, String)> {
     } else if let Err(error) = questions(scene, check) {
         found.push(("to", error));
     }
+    let internet = |text: &str| text.trim() == "internet";
+    for (key, text) in [("from", &check.from), ("to", &check.to)] {
+        if internet(text) {
+            let message = "nobody here can ask for the internet, or as it: `stack why` predicts it";
+            found.push((key, message.to_owned()));
+        }
+    }
     if check.port.is_none() && check.protocol != Protocol::Tcp {
         found.push(("protocol", format!("{} needs a `port`", check.protocol)));
     }
@@ -231,7 +238,9 @@ fn judge(check: &Check, expected: &Expected, cells: &[Compared]) -> Outcome {
             )
         })
         .collect();
-    let ending = match (cells.is_empty(), wrong.is_empty(), check.warning) {
+    // Nobody could ask, so nothing is known.
+    let unseen = cells.is_empty() || wrong.iter().any(|cell| cell.seen.is_none());
+    let ending = match (unseen, wrong.is_empty(), check.warning) {
         (true, _, _) => Ending::Broken,
         (false, true, _) => Ending::Passed,
         (false, false, true) => Ending::Warned,

@@ -1,16 +1,31 @@
 //! Checks: what must be true of the running stack's network.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::Diagnostic;
 use crate::file::bind::Binder;
 use crate::file::bind::field::{duration, items, number, text, yes};
 use crate::file::tree::Node;
 use crate::model::check::{Check, Disturbance};
 use crate::model::port::Protocol;
+use crate::source::Span;
 
 impl Binder<'_> {
     /// All checks of the document.
     pub fn checks(&mut self) -> Vec<Check> {
         let list = items(&self.document.root, "checks");
+        let mut names: HashMap<&str, Span> = HashMap::new();
+        for name in list.iter().filter_map(|node| node.get("name")) {
+            let Some(text) = name.as_text() else { continue };
+            if let Some(first) = names.insert(text, name.span) {
+                let diagnostic =
+                    Diagnostic::error("bad-check", format!("two checks are called `{text}`"))
+                        .label(name.span, "the second")
+                        .also(first, "the first")
+                        .hint("give each a name of its own, or none");
+                self.tell(diagnostic, &["checks"]);
+            }
+        }
         list.iter()
             .enumerate()
             .map(|(index, node)| self.check(index, node))
@@ -29,6 +44,7 @@ impl Binder<'_> {
         for item in items(node, "after") {
             after.extend(self.disturbances(index, item));
         }
+        self.contradictions(index, node);
         Check {
             name: text(node, "name").unwrap_or_else(|| format!("{from} to {to}")),
             port: number(node, "port").and_then(|port| u16::try_from(port).ok()),
@@ -41,6 +57,31 @@ impl Binder<'_> {
             after,
             from,
             to,
+        }
+    }
+
+    /// What a check cannot mean.
+    fn contradictions(&mut self, index: usize, node: &Node) {
+        let index = index.to_string();
+        if let Some(within) = node.get("within")
+            && within.as_text().is_some_and(|text| text.starts_with('-'))
+        {
+            let diagnostic = Diagnostic::error("bad-check", "`within` ends before it begins")
+                .at(within.span)
+                .hint("write how long the check may take to come true, such as 10s");
+            self.tell(diagnostic, &["checks", &index, "within"]);
+        }
+        if let Some(level) = node.get("level")
+            && level.as_text() == Some("warning")
+            && yes(node, "require")
+        {
+            let diagnostic = Diagnostic::error(
+                "bad-check",
+                "a check that is only a warning cannot be required",
+            )
+            .at(level.span)
+            .hint("remove `require` or `level`");
+            self.tell(diagnostic, &["checks", &index, "level"]);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The containers of each service: names, endpoints, links, labels, and what each waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::container::MountSource;
@@ -11,18 +11,23 @@ use crate::model::network::Driver;
 use crate::model::service::{Condition, Connection, Service, Sharing, VolumeSource};
 use crate::model::stack::Stack;
 use crate::plan::desired::{At, Desired, Need, Until, Wishes};
+use crate::plan::observed::Observed;
 use crate::plan::spec::{
     AttachmentSpec, ContainerNetwork, ContainerSpec, Kind, NamespaceRef, ResourceId, Spec,
 };
 
 /// Adds the containers of all services.
-pub fn add(stack: &Stack, wishes: &Wishes, desired: &mut Desired) {
-    let naming = Naming { stack, wishes };
+pub fn add(stack: &Stack, wishes: &Wishes, observed: &Observed, desired: &mut Desired) {
+    let naming = Naming {
+        stack,
+        wishes,
+        numbers: numbers(stack, observed),
+    };
     for service in stack.services.values() {
         let config = Arc::clone(&service.config);
         let labels = common_labels(stack, service);
         let mut ids = Vec::new();
-        for number in 1..=service.scale {
+        for &number in naming.numbers(&service.name) {
             let mut spec = ContainerSpec {
                 name: naming.container(service, number),
                 service: service.name.clone(),
@@ -79,12 +84,50 @@ pub fn attachments_label(spec: &ContainerSpec) -> Option<String> {
     }
 }
 
+/// The numbers of each service's containers: those that are there, the lowest first, and where there are too few the
+/// lowest free ones. So a service that somebody took containers from keeps the others.
+fn numbers<'a>(stack: &'a Stack, observed: &Observed) -> HashMap<&'a ServiceName, Vec<u32>> {
+    let mut there: HashMap<&ServiceName, BTreeSet<u32>> = HashMap::new();
+    for found in &observed.containers {
+        let is_own = found.project.as_deref() == Some(stack.project.as_str());
+        if let Some(service) = &found.service
+            && is_own
+            && !found.one_off
+            && found.number > 0
+        {
+            there.entry(service).or_default().insert(found.number);
+        }
+    }
+    let of = |service: &Service| {
+        let scale = usize::try_from(service.scale).unwrap_or(usize::MAX);
+        let there = there.get(&service.name);
+        let mut numbers: BTreeSet<u32> = there.into_iter().flatten().take(scale).copied().collect();
+        let mut next = 1;
+        while numbers.len() < scale {
+            numbers.insert(next);
+            next += 1;
+        }
+        numbers.into_iter().collect()
+    };
+    stack
+        .services
+        .values()
+        .map(|service| (&service.name, of(service)))
+        .collect()
+}
+
 struct Naming<'a> {
     stack: &'a Stack,
     wishes: &'a Wishes,
+    numbers: HashMap<&'a ServiceName, Vec<u32>>,
 }
 
 impl Naming<'_> {
+    /// The numbers of a service's containers, in their order.
+    fn numbers(&self, service: &ServiceName) -> &[u32] {
+        self.numbers.get(service).map_or(&[], Vec::as_slice)
+    }
+
     fn container(&self, service: &Service, number: u32) -> String {
         match &service.container_name {
             Some(name) => name.clone(),
@@ -102,7 +145,12 @@ impl Naming<'_> {
     /// where there is one, else the first.
     fn beside(&self, name: &ServiceName, number: u32) -> Option<String> {
         let service = self.stack.services.get(name)?;
-        let number = if number <= service.scale { number } else { 1 };
+        let numbers = self.numbers(name);
+        let first = numbers.first().copied().unwrap_or(1);
+        let number = match numbers.binary_search(&number) {
+            Ok(_) => number,
+            Err(_) => first,
+        };
         Some(self.container(service, number))
     }
 
@@ -110,8 +158,9 @@ impl Naming<'_> {
         let Some(service) = self.stack.services.get(name) else {
             return Vec::new();
         };
-        (1..=service.scale)
-            .map(|number| (self.container(service, number), number))
+        self.numbers(name)
+            .iter()
+            .map(|&number| (self.container(service, number), number))
             .collect()
     }
 }

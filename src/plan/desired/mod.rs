@@ -100,10 +100,10 @@ impl Desired {
     }
 }
 
-/// The containers alone, which depend on nothing that is observed.
+/// The containers alone, as they are where none is there yet.
 pub fn containers(stack: &Stack, wishes: &Wishes) -> Desired {
     let mut desired = Desired::default();
-    container::add(stack, wishes, &mut desired);
+    container::add(stack, wishes, &Observed::default(), &mut desired);
     desired
 }
 
@@ -125,7 +125,7 @@ pub fn desired(stack: &Stack, wishes: &Wishes, observed: &Observed) -> Desired {
     for service in stack.services.values() {
         add_image(service, &mut desired);
     }
-    container::add(stack, wishes, &mut desired);
+    container::add(stack, wishes, observed, &mut desired);
     shim::add(stack, observed, shims, &mut desired);
     desired
 }

@@ -16,6 +16,7 @@ checks:
   - {from: web, to: db, port: 80, expect: bananas}
   - {from: web, to: db, protocol: udp}
   - {from: web, to: localhost, port: 80, via: nonet}
+  - {from: web, to: internet}
 ";
 
 #[test]
@@ -55,6 +56,12 @@ fn mistakes_in_checks_are_all_told_before_the_first_one() {
            |
         12 |   - {from: web, to: localhost, port: 80, via: nonet}
            |                                               ^^^^^
+
+        error[bad-check]: nobody here can ask for the internet, or as it: `stack why` predicts it
+          --> stack.yaml:13:21
+           |
+        13 |   - {from: web, to: internet}
+           |                     ^^^^^^^^
 
         nothing was changed
     "#]]

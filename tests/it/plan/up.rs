@@ -278,3 +278,26 @@ fn a_part_of_the_stack_leaves_the_shim_of_the_whole_as_it_is() {
     .unwrap();
     assert_eq!(shown(&plan), "");
 }
+
+#[test]
+fn a_service_keeps_the_containers_that_are_left_of_it() {
+    let scaled = |scale: u32| {
+        let mut web = on(service("web"), &["back"]);
+        web.scale = scale;
+        stack(vec![web], vec![network("back")])
+    };
+    let mut observed = world_of(&scaled(5));
+    observed
+        .containers
+        .retain(|found| ![2, 4].contains(&found.number));
+    let options = UpOptions::default();
+    check_up(&scaled(3), &observed, &options, expect![[r#""#]]);
+    check_up(&scaled(2), &observed, &options, expect![[r#"
+        0 park container/lab-web-5: more than wanted
+        1 remove container/lab-web-5: more than wanted after 0 (farewell)
+    "#]]);
+    check_up(&scaled(4), &observed, &options, expect![[r#"
+        0 create container/lab-web-2: it is not there
+        1 start container/lab-web-2: it is not there after 0
+    "#]]);
+}

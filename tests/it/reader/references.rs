@@ -228,3 +228,43 @@ checks:
         "#]],
     );
 }
+
+#[test]
+fn what_a_check_cannot_mean_is_told() {
+    tells(
+        "
+services:
+  app: {image: lab}
+checks:
+  - {name: one, from: app, to: app, within: -1s}
+  - {name: one, from: app, to: app, require: true, level: warning}
+  - {from: app, to: app}
+  - {from: app, to: app, within: 1s, require: true}
+",
+        expect![[r#"
+            error[bad-check]: `within` ends before it begins
+             --> stack.yaml:5:45
+              |
+            5 |   - {name: one, from: app, to: app, within: -1s}
+              |                                             ^^^
+            hint: write how long the check may take to come true, such as 10s
+
+            error[bad-check]: two checks are called `one`
+             --> stack.yaml:6:12
+              |
+            5 |   - {name: one, from: app, to: app, within: -1s}
+              |            --- the first
+            6 |   - {name: one, from: app, to: app, require: true, level: warning}
+              |            ^^^ the second
+            hint: give each a name of its own, or none
+
+            error[bad-check]: a check that is only a warning cannot be required
+             --> stack.yaml:6:59
+              |
+            6 |   - {name: one, from: app, to: app, require: true, level: warning}
+              |                                                           ^^^^^^^
+            hint: remove `require` or `level`
+
+        "#]],
+    );
+}
