@@ -280,7 +280,7 @@ fn container_names(
                 ),
             )
             .hint(format!(
-                "rename or remove it: docker rm {}; or choose another name",
+                "rename or remove it: docker rm --force {}; or choose another name",
                 short(&holder.engine_id)
             )),
         );

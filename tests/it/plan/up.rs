@@ -292,12 +292,69 @@ fn a_service_keeps_the_containers_that_are_left_of_it() {
         .retain(|found| ![2, 4].contains(&found.number));
     let options = UpOptions::default();
     check_up(&scaled(3), &observed, &options, expect![[r#""#]]);
-    check_up(&scaled(2), &observed, &options, expect![[r#"
+    check_up(
+        &scaled(2),
+        &observed,
+        &options,
+        expect![[r#"
         0 park container/lab-web-5: more than wanted
         1 remove container/lab-web-5: more than wanted after 0 (farewell)
-    "#]]);
-    check_up(&scaled(4), &observed, &options, expect![[r#"
+    "#]],
+    );
+    check_up(
+        &scaled(4),
+        &observed,
+        &options,
+        expect![[r#"
         0 create container/lab-web-2: it is not there
         1 start container/lab-web-2: it is not there after 0
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn one_more_container_disturbs_nobody_who_follows_the_service() {
+    let scaled = |scale: u32| {
+        let mut web = on(service("web"), &["back"]);
+        web.scale = scale;
+        let follower = waits(
+            on(service("log"), &["back"]),
+            "web",
+            Condition::Started,
+            true,
+        );
+        stack(vec![web, follower], vec![network("back")])
+    };
+    let observed = world_of(&scaled(1));
+    check_up(
+        &scaled(2),
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 create container/lab-web-2: it is not there
+        1 start container/lab-web-2: it is not there after 0
+    "#]],
+    );
+}
+
+#[test]
+fn a_container_goes_when_the_image_of_its_successor_is_there() {
+    let of = |image: &str| {
+        let mut web = on(service("web"), &["back"]);
+        web.image = image.to_owned();
+        stack(vec![web], vec![network("back")])
+    };
+    let observed = world_of(&of("lab"));
+    check_up(
+        &of("lab:2"),
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 pull image/lab:2: it is not there
+        1 park container/lab-web-1: changed: configuration after 0
+        2 create container/lab-web-1: changed: configuration after 0, 1
+        3 start container/lab-web-1: changed: configuration after 2
+        4 remove container/lab-web-1: changed: configuration after 1 (farewell)
+    "#]],
+    );
 }

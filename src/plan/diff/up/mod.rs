@@ -11,7 +11,7 @@ mod network;
 mod removal;
 pub mod room;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::name::ServiceName;
@@ -194,6 +194,11 @@ impl<'a> Writer<'a> {
                 .or_default()
                 .push((&need.what, need.bound, need.restart));
         }
+        let there: HashSet<&ServiceName> = self
+            .found
+            .keys()
+            .filter_map(|id| self.service_of(id))
+            .collect();
         for id in self.order.clone() {
             let Some(spec) = self
                 .desired
@@ -214,12 +219,23 @@ impl<'a> Writer<'a> {
                 fate = Fate::Restart(Reason::Because(ground));
             }
             for (donor, bound, restart) in donors.get(&id).into_iter().flatten() {
-                if let Some(donor_fate) = self.fates.get(*donor) {
+                // One more container of a service that stands is no news to those that follow it.
+                let is_one_more = !bound
+                    && self.fates.get(*donor).is_some_and(Fate::is_new)
+                    && !self.found.contains_key(*donor)
+                    && self.service_of(donor).is_some_and(|of| there.contains(of));
+                if let Some(donor_fate) = self.fates.get(*donor).filter(|_| !is_one_more) {
                     fate = after_donor(fate, donor, donor_fate, *bound, *restart);
                 }
             }
             self.fates.insert(id, fate);
         }
+    }
+
+    /// The service of a wanted container.
+    fn service_of(&self, id: &ResourceId) -> Option<&'a ServiceName> {
+        let spec = self.desired.specs.get(id)?;
+        as_container(spec).map(|spec| &spec.service)
     }
 
     /// A network that is made anew and that this container cannot be put back on as it should be, or as it was.
@@ -320,6 +336,12 @@ impl<'a> Writer<'a> {
             }
             let Some(own) = own else { continue };
             let what = self.marks.get(&need.what).copied().unwrap_or_default();
+            // What a container is replaced for comes first: an image that does not come leaves the old one running.
+            if need.what.kind == Kind::Image
+                && let (Some(image), Some(first)) = (what.create, who.first)
+            {
+                self.draft.after(image, first);
+            }
             match need.until {
                 Until::Created => {
                     if let Some(step) = what.create {
