@@ -29,7 +29,7 @@ pub struct DownArgs {
     /// Services (default: everything)
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Remove named volumes of the file and anonymous volumes
+    /// Remove the named volumes of the project, those that the file no longer has too, and anonymous ones
     #[arg(short, long)]
     pub volumes: bool,
     /// Remove images: all, or local (those without a name of their own)
