@@ -59,8 +59,20 @@ impl Merger<'_> {
         }
         match kind {
             Kind::Environment | Kind::Labels | Kind::Contexts => {
-                let (base, over) = (pairs(base, self.sources), pairs(over, self.sources));
-                self.mappings(base, over, path, |_| &Kind::Any)
+                let (mut base, over) = (pairs(base, self.sources), pairs(over, self.sources));
+                match (base.as_mapping_mut(), over.value) {
+                    // A key without a value says something here: its value is the environment's, or empty.
+                    (Some(into), Value::Mapping(from)) => {
+                        for entry in from.into_entries() {
+                            into.insert(entry.key, entry.key_span, entry.node);
+                        }
+                        base
+                    }
+                    (_, value) => {
+                        let over = Node::new(value, over.span);
+                        self.mappings(base, over, path, |_| &Kind::Any)
+                    }
+                }
             }
             Kind::Hosts => {
                 let (mut base, over) = (host_list(base), host_list(over));

@@ -131,3 +131,79 @@ fn two_forms_that_cannot_be_merged_are_told_with_both_places() {
     "#]]
     .assert_eq(&told(&reading));
 }
+
+#[test]
+fn a_key_without_a_value_in_a_later_file_takes_it_from_the_environment_or_is_empty() {
+    let reading = read_all(
+        &[
+            (
+                "/lab/a.yaml",
+                "
+services:
+  web:
+    image: nginx
+    environment: {KEPT: 1, TAKEN: 1, UNSET: 1}
+    labels: {a: 1, b: 2}
+    hostname: h
+  list:
+    image: nginx
+    environment: [TAKEN=1, UNSET=1]
+  child: {extends: list, environment: [TAKEN]}
+",
+            ),
+            (
+                "/lab/b.yaml",
+                "
+services:
+  web:
+    environment: {TAKEN: , UNSET: , KEPT: 2}
+    labels: [a]
+    hostname:
+  list:
+    environment: [TAKEN, UNSET]
+",
+            ),
+        ],
+        |mut request| {
+            let home = [("TAKEN".to_owned(), "from the shell".to_owned())];
+            request.environment.extend(home);
+            request.file("a.yaml").file("b.yaml")
+        },
+    );
+    assert_eq!(told(&reading), "");
+    expect![[r#"
+        name: lab
+        services:
+          child:
+            environment:
+              TAKEN: from the shell
+              UNSET: '1'
+            image: nginx
+            networks:
+              default: null
+          list:
+            environment:
+              TAKEN: from the shell
+              UNSET: null
+            image: nginx
+            networks:
+              default: null
+          web:
+            environment:
+              KEPT: '2'
+              TAKEN: from the shell
+              UNSET: null
+            hostname: h
+            image: nginx
+            labels:
+              a: ''
+              b: '2'
+            networks:
+              default: null
+        networks:
+          default:
+            name: lab_default
+            ipam: {}
+    "#]]
+    .assert_eq(&yaml(&reading.document).unwrap());
+}
