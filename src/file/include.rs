@@ -11,7 +11,7 @@ use crate::file::load::{Input, Loader, TOP};
 use crate::file::merge;
 use crate::file::remote;
 use crate::file::shape;
-use crate::file::tree::{Mapping, Node, Path};
+use crate::file::tree::{Mapping, Mark, Node, Path};
 use crate::source::{Arrival, Origin, Span};
 
 /// The files that lead to the one being read, from the first to the innermost.
@@ -69,6 +69,7 @@ pub fn apply(
         mapping.retain(|entry| RESOURCES.contains(&&*entry.key));
     }
     let own = std::mem::replace(document, Node::mapping(document.span));
+    conflicts(loader, &imported, &own);
     *document = merge::merge(
         imported,
         own,
@@ -178,6 +179,39 @@ fn env_file(
     });
     if let Some(source) = loader.env_text(path, origin) {
         dotenv::parse(&loader.sources, source, environment, into, &mut loader.told);
+    }
+}
+
+/// Tells what a file defines otherwise than what it includes: that is for a file after it (`-f`) to do.
+fn conflicts(loader: &mut Loader, imported: &Node, own: &Node) {
+    for key in RESOURCES {
+        let Some(there) = imported.get(key).and_then(Node::as_mapping) else {
+            continue;
+        };
+        let entries = own.get(key).and_then(Node::as_mapping);
+        for entry in entries.into_iter().flat_map(|mapping| mapping.iter()) {
+            let Some(first) = there.entry(&entry.key) else {
+                continue;
+            };
+            let nothing = |node: &Node| {
+                node.is_null()
+                    || node
+                        .as_mapping()
+                        .is_some_and(|mapping| mapping.iter().next().is_none())
+            };
+            let alike =
+                first.node.same(&entry.node) || nothing(&first.node) && nothing(&entry.node);
+            if alike || entry.node.mark != Mark::None {
+                continue;
+            }
+            let message = format!("{key}.{} conflicts with imported resource", entry.key);
+            loader.told.push(
+                Diagnostic::error("include-conflict", message)
+                    .label(entry.key_span, "defined here…")
+                    .also(first.key_span, "…and in an included file")
+                    .hint("change it in a file of its own that comes after: -f FILE -f CHANGES; or rename one of them"),
+            );
+        }
     }
 }
 

@@ -194,7 +194,10 @@ fn finish(
     }
     document.profiles = all_profiles(root);
     let mut selection = request.selection.clone();
-    if let Some(profiles) = either(environment, "STACK_PROFILES", "COMPOSE_PROFILES") {
+    // The command line takes the variable's place, as in Compose.
+    if selection.profiles.is_empty()
+        && let Some(profiles) = either(environment, "STACK_PROFILES", "COMPOSE_PROFILES")
+    {
         selection
             .profiles
             .extend(profiles.split(',').map(|profile| profile.trim().to_owned()));

@@ -207,3 +207,38 @@ services:
     "#]]
     .assert_eq(&yaml(&reading.document).unwrap());
 }
+
+#[test]
+fn what_a_file_defines_otherwise_than_what_it_includes_is_told() {
+    let files = [
+        (
+            "/lab/sub.yaml",
+            "
+services: {a: {image: theirs, privileged: true}, b: {image: b}}
+networks: {n: {}, m: {internal: true}}
+",
+        ),
+        (
+            "/lab/a.yaml",
+            "
+include: [sub.yaml]
+services: {a: {image: mine}, c: {image: c, networks: [n]}}
+networks: {n: {}, m: {internal: true}}
+",
+        ),
+    ];
+    let reading = read_all(&files, |request| request.file("a.yaml"));
+    expect![[r#"
+        error[include-conflict]: services.a conflicts with imported resource
+         --> a.yaml:3:12
+          |
+        3 | services: {a: {image: mine}, c: {image: c, networks: [n]}}
+          |            ^ defined here…
+         ::: sub.yaml:2:12
+          |
+        2 | services: {a: {image: theirs, privileged: true}, b: {image: b}}
+          |            - …and in an included file
+        hint: change it in a file of its own that comes after: -f FILE -f CHANGES; or rename one of them
+
+    "#]].assert_eq(&told(&reading));
+}
