@@ -271,6 +271,9 @@ fn hostile_files_end_soon() {
     let extending: String = (1..5_000)
         .map(|index| format!("  s{index}: {{extends: s{}}}\n", index - 1))
         .collect();
+    let waiting: String = (1..5_000)
+        .map(|index| format!("  s{index}: {{image: x, depends_on: [s{}]}}\n", index - 1))
+        .collect();
     let variables = format!("name: \"{}\"\n", "${A:-".repeat(200_000));
     let ports = format!(
         "services:\n  a:\n    image: x\n    ports:\n{}",
@@ -294,6 +297,10 @@ fn hostile_files_end_soon() {
         (
             "a chain of extends",
             format!("services:\n{extending}  s0: {{image: x}}\n"),
+        ),
+        (
+            "a chain of services that wait",
+            format!("services:\n{waiting}  s0: {{image: x}}\n"),
         ),
         ("nested variables", variables),
         ("port ranges", ports),

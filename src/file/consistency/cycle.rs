@@ -1,6 +1,6 @@
 //! Circles of dependencies.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -75,9 +75,18 @@ impl<'a> Waits<'a> {
 
     /// A short circle among services of which every one leads to every other; none where a single one stands alone.
     fn circle(&self, members: &[usize]) -> Vec<usize> {
+        // Nearly every service is a group of its own; a search from each would walk all that it waits for.
+        if let [alone] = members {
+            let own = self
+                .edges
+                .get(*alone)
+                .is_some_and(|next| next.contains(alone));
+            return if own { vec![*alone] } else { Vec::new() };
+        }
+        let within: HashSet<usize> = members.iter().copied().collect();
         let mut shortest: Vec<usize> = Vec::new();
         for start in members.iter().take(STARTS) {
-            let found = self.back_to(*start);
+            let found = self.back_to(*start, &within);
             if shortest.is_empty() || (!found.is_empty() && found.len() < shortest.len()) {
                 shortest = found;
             }
@@ -88,12 +97,13 @@ impl<'a> Waits<'a> {
         shortest
     }
 
-    /// The shortest way from a service back to itself.
-    fn back_to(&self, start: usize) -> Vec<usize> {
+    /// The shortest way from a service back to itself through some others.
+    fn back_to(&self, start: usize, within: &HashSet<usize>) -> Vec<usize> {
         let mut came_from: HashMap<usize, usize> = HashMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(here) = queue.pop_front() {
-            for next in self.edges.get(here).into_iter().flatten().copied() {
+            let next = self.edges.get(here).into_iter().flatten().copied();
+            for next in next.filter(|next| within.contains(next)) {
                 if next == start {
                     let mut way = vec![here];
                     while let Some(before) = way.last().and_then(|last| came_from.get(last)) {

@@ -33,6 +33,10 @@ pub fn parse(
     while reader.statement() == Next::More {}
 }
 
+/// The longest value, in bytes, with what variables brought in: `MAX_ARG_STRLEN` of Linux (include/uapi/linux/binfmts.h),
+/// above which execve(2) refuses a variable. Values that double each other would fill the memory.
+const LONGEST: usize = 128 * 1024;
+
 #[derive(PartialEq, Eq)]
 enum Next {
     More,
@@ -274,6 +278,16 @@ impl Reader<'_> {
             };
             self.diagnostics
                 .push(Diagnostic::error("env-file", message).at(span));
+        }
+        if filled.text.len() > LONGEST {
+            let message = format!("the value is longer than {} KiB", LONGEST / 1024);
+            let span = self.part(value, start, 0, value.len());
+            self.diagnostics.push(
+                Diagnostic::error("env-file", message)
+                    .at(span)
+                    .hint("no process can be started with a longer one: put it into a file"),
+            );
+            return None;
         }
         filled.mistakes.is_empty().then_some(filled.text)
     }

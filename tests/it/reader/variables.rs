@@ -128,3 +128,27 @@ services:
         }"#]]
     .assert_eq(&json(&reading.document));
 }
+
+#[test]
+fn values_that_double_each_other_end_with_a_word() {
+    let doubled: String = (1..40)
+        .map(|index| format!("A{index}=${{A{0}}}${{A{0}}}\n", index - 1))
+        .collect();
+    let reading = read_all(
+        &[
+            ("/lab/a.yaml", "services: {a: {image: x}}\n"),
+            ("/lab/.env", &format!("A0=xx\n{doubled}")),
+        ],
+        |request| request.file("a.yaml"),
+    );
+    expect![[r#"
+        error[env-file]: the value is longer than 128 KiB
+          --> .env:18:5
+           |
+        18 | A17=${A16}${A16}
+           |     ^^^^^^^^^^^^
+        hint: no process can be started with a longer one: put it into a file
+
+    "#]]
+    .assert_eq(&told(&reading));
+}
