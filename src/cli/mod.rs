@@ -70,6 +70,7 @@ use crate::world::private::Engine as PrivateEngine;
 
 #[derive(Debug, Parser)]
 #[command(
+    args_override_self = true,
     name = "stack",
     version = version::OWN,
     about = "Services and real networks from one file: docker compose for people who care where the packets go",

@@ -289,3 +289,30 @@ fn what_cannot_be_given_whole_is_not_given_in_part() {
     let written = std::fs::read_to_string(folder.path().join("out.yaml")).unwrap();
     assert!(written.starts_with("name: lab\n"), "{written}");
 }
+
+#[test]
+fn of_a_flag_that_is_given_twice_the_last_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "services: {a: {image: x}}\n";
+    std::fs::write(folder.path().join("stack.yaml"), file).unwrap();
+    let words = [
+        "-p",
+        "one",
+        "--project-name",
+        "two",
+        "config",
+        "--format",
+        "yaml",
+        "--format",
+        "json",
+    ];
+    let (code, output, error) = run(folder.path(), &words);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(output.contains("\"name\": \"two\""), "{output}");
+    assert_eq!(run(folder.path(), &["config", "-q", "-q"]).0, 0);
+    let (_, services, _) = run(
+        folder.path(),
+        &["--profile", "x", "--profile", "y", "config", "--services"],
+    );
+    assert_eq!(services, "a\n");
+}
