@@ -260,8 +260,8 @@ async fn listen(
                         if let Some(end) = end_of_one(wish, code) {
                             return Ok(end);
                         }
-                        let moment = Timestamp::from_nanosecond(i128::from(happening.time));
-                        ended.insert(happening.id, moment.unwrap_or(since));
+                        let moment = happening.moment().unwrap_or(since);
+                        ended.insert(happening.id, moment);
                     }
                     "start" => {
                         if let Some(name) = name

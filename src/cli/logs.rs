@@ -184,8 +184,8 @@ impl<'a> Follower<'a> {
         let id = &happening.id;
         match happening.action.as_str() {
             "die" if self.known.contains(id) => {
-                let moment = Timestamp::from_nanosecond(i128::from(happening.time));
-                self.ended.insert(id.clone(), moment.unwrap_or(self.since));
+                let moment = happening.moment().unwrap_or(self.since);
+                self.ended.insert(id.clone(), moment);
                 None
             }
             "start" if self.is_wanted(happening) => {

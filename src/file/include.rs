@@ -11,7 +11,7 @@ use crate::file::load::{Input, Loader, TOP};
 use crate::file::merge;
 use crate::file::remote;
 use crate::file::shape;
-use crate::file::tree::{Mapping, Mark, Node, Path};
+use crate::file::tree::{Entry, Mapping, Mark, Node, Path};
 use crate::source::{Arrival, Origin, Span};
 
 /// The files that lead to the one being read, from the first to the innermost.
@@ -204,15 +204,23 @@ fn conflicts(loader: &mut Loader, imported: &Node, own: &Node) {
             if alike || entry.node.mark != Mark::None {
                 continue;
             }
-            let message = format!("{key}.{} conflicts with imported resource", entry.key);
-            loader.told.push(
-                Diagnostic::error("include-conflict", message)
-                    .label(entry.key_span, "defined here…")
-                    .also(first.key_span, "…and in an included file")
-                    .hint("change it in a file of its own that comes after: -f FILE -f CHANGES; or rename one of them"),
-            );
+            let words = [
+                "defined here…",
+                "…and in an included file",
+                "change it in a file of its own that comes after: -f FILE -f CHANGES; or rename one of them",
+            ];
+            loader.told.push(conflict(key, entry, first, words));
         }
     }
+}
+
+/// That a resource is defined twice: what to say at the one place, at the other, and what to do.
+fn conflict(key: &str, entry: &Entry, first: &Entry, [here, there, hint]: [&str; 3]) -> Diagnostic {
+    let message = format!("{key}.{} conflicts with imported resource", entry.key);
+    Diagnostic::error("include-conflict", message)
+        .label(entry.key_span, here)
+        .also(first.key_span, there)
+        .hint(hint)
 }
 
 /// Joins the resources of two included models. The same resource may come twice, as when two files include a third.
@@ -233,13 +241,12 @@ fn join(loader: &mut Loader, into: &mut Node, from: Node) {
         for entry in more.iter() {
             match there.entry(&entry.key) {
                 Some(first) if !first.node.same(&entry.node) => {
-                    let message = format!("{key}.{} conflicts with imported resource", entry.key);
-                    loader.told.push(
-                        Diagnostic::error("include-conflict", message)
-                            .label(entry.key_span, "included here…")
-                            .also(first.key_span, "…and with another definition here")
-                            .hint("rename one of them"),
-                    );
+                    let words = [
+                        "included here…",
+                        "…and with another definition here",
+                        "rename one of them",
+                    ];
+                    loader.told.push(conflict(key, entry, first, words));
                 }
                 Some(_) => {}
                 None => {

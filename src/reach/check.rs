@@ -148,9 +148,8 @@ pub fn mistakes(scene: &Scene, check: &Check) -> Vec<(&'static str, String)> {
     } else if let Err(error) = questions(scene, check) {
         found.push(("to", error));
     }
-    let internet = |text: &str| text.trim() == "internet";
     for (key, text) in [("from", &check.from), ("to", &check.to)] {
-        if internet(text) {
+        if text.trim() == "internet" {
             let message = "nobody here can ask for the internet, or as it: `stack why` predicts it";
             found.push((key, message.to_owned()));
         }

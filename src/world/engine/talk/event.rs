@@ -26,6 +26,11 @@ pub struct Happening {
 }
 
 impl Happening {
+    /// When it was; none where the engine's clock is out of all bounds.
+    pub fn moment(&self) -> Option<Timestamp> {
+        Timestamp::from_nanosecond(i128::from(self.time)).ok()
+    }
+
     /// One attribute or label.
     pub fn attribute(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
