@@ -168,6 +168,13 @@ impl Builder<'_> {
                 } else {
                     whole
                 };
+                if style == ScalarStyle::Plain && text.starts_with(['|', '>']) {
+                    self.diagnostics.push(syntax::block_in_flow(Span {
+                        end: span.start + 1,
+                        ..span
+                    }));
+                    return Flow::Stop;
+                }
                 let value = tag::scalar(&text, style, tag.as_deref(), span, self.diagnostics);
                 let node = Node { value, span, mark };
                 let plain = style == ScalarStyle::Plain && (tag.is_none() || mark != Mark::None);

@@ -27,28 +27,65 @@ pub fn diagnostic(error: &ScanError, span: Span, sources: &Sources) -> Diagnosti
             "keep one of the two sides, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`",
         );
     }
+    if info.contains("found a tab")
+        && let Some(tab) = file.and_then(|file| next_tab_in_indentation(file.text(), span.start))
+    {
+        return forbidden_tab(Span {
+            start: tab,
+            end: tab + 1,
+            ..span
+        });
+    }
     let mut diagnostic =
         Diagnostic::error("yaml-syntax", format!("this is not valid YAML: {info}")).at(span);
     let indent: &str = line_text
         .get(..line_text.len() - line_text.trim_start().len())
         .unwrap_or("");
     if indent.contains('\t') || (line_text.contains('\t') && info.contains("tab")) {
-        diagnostic.message =
-            "this is not valid YAML: found character that cannot start any token: a tab".to_owned();
         let column = line_text.find('\t').unwrap_or(0) as u32;
         let start = file.map_or(0, |file| file.line_start(line)) + column;
-        let place = Span {
+        diagnostic = forbidden_tab(Span {
             start,
             end: start + 1,
             ..span
-        };
-        diagnostic = diagnostic
-            .at(place)
-            .hint("indent with blanks; YAML forbids tabs there");
+        });
     } else if let Some(hint) = syntax_hint(info, line_text) {
         diagnostic = diagnostic.hint(hint);
     }
     diagnostic
+}
+
+fn forbidden_tab(place: Span) -> Diagnostic {
+    Diagnostic::error(
+        "yaml-syntax",
+        "this is not valid YAML: found character that cannot start any token: a tab",
+    )
+    .at(place)
+    .hint("indent with blanks; YAML forbids tabs there")
+}
+
+/// The first tab in the indentation of a line after a place: a plain text goes on there, and the scanner stops before it.
+fn next_tab_in_indentation(text: &str, after: u32) -> Option<u32> {
+    let mut start = after as usize;
+    for line in text.get(start..)?.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let tab = line.get(..indent).and_then(|blanks| blanks.find('\t'));
+        match tab {
+            Some(tab) if start > after as usize => return Some((start + tab) as u32),
+            _ => start += line.len(),
+        }
+    }
+    None
+}
+
+/// The diagnostic for a plain text that begins as a block does, where a block cannot be: between braces or brackets.
+pub fn block_in_flow(place: Span) -> Diagnostic {
+    Diagnostic::error(
+        "yaml-syntax",
+        "this is not valid YAML: found character that cannot start any token",
+    )
+    .at(place)
+    .hint("a value between braces or brackets that starts with `|` or `>` must be quoted")
 }
 
 /// Where the first of the three lines of a merge conflict stands.

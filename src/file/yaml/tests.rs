@@ -134,6 +134,27 @@ fn mistakes_are_told_with_their_places() {
         hint: indent with blanks; YAML forbids tabs there
 
     "#]].assert_eq(&told);
+    let (_, told, _) = read("a:\n  b: one\n\n \ttwo\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: found character that cannot start any token: a tab
+         --> stack.yaml:4:2
+          |
+        4 |   two
+          |  ^
+        hint: indent with blanks; YAML forbids tabs there
+
+    "#]].assert_eq(&told);
+    let (_, told, _) = read("a: {b: |c}\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: found character that cannot start any token
+         --> stack.yaml:1:8
+          |
+        1 | a: {b: |c}
+          |        ^
+        hint: a value between braces or brackets that starts with `|` or `>` must be quoted
+
+    "#]]
+    .assert_eq(&told);
     let (_, told, _) = read("a: *nope\n");
     expect_test::expect![[r#"
         error[yaml-syntax]: this is not valid YAML: while parsing node, found unknown anchor
