@@ -12,7 +12,6 @@ use crate::cli::containers::no_such_service;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
-use crate::diagnostic::Severity;
 use crate::diagnostic::machine;
 use crate::file;
 use crate::file::Reading;
@@ -20,7 +19,7 @@ use crate::file::active::Dependencies;
 use crate::file::config::{images as written_images, lock, pin, variables, variables_json};
 use crate::file::load::Paths;
 use crate::file::render;
-use crate::file::request::{Check, Contents, EnvFiles, Form, Request};
+use crate::file::request::{Check, Contents, EnvFiles, Form, Request, Resources};
 use crate::file::shape::Variables;
 use crate::file::tree::Node;
 use crate::model::mark;
@@ -173,8 +172,10 @@ fn request(context: &Context, arguments: &ConfigArgs) -> Result<Request, Failure
     request.contents = Contents::Dispensable;
     if arguments.no_interpolate {
         request.variables = Variables::AsWritten;
-        // What a variable will say cannot be checked.
+        // What a variable will say cannot be checked, nor what uses what.
         request.consistency = Check::Shape;
+        request.resources = Resources::All;
+        request.selection.profiles = vec!["*".to_owned()];
     }
     if arguments.no_normalize {
         request.form = Form::AsWritten;
@@ -219,16 +220,13 @@ fn mistakes(context: &Context, request: &Request, arguments: &ConfigArgs) -> Out
     Ok(Exit::Done)
 }
 
-/// The variables that the files use. One that must be set and is not is no mistake here: it is what one looks for.
+/// The variables that the files use; what the rest of the files says need not fit together.
 fn used_variables(context: &Context, request: &Request, arguments: &ConfigArgs) -> Outcome {
-    let reading = file::read(request, &context.files);
-    let is_wrong = reading
-        .diagnostics
-        .iter()
-        .any(|one| one.severity == Severity::Error && one.code != "missing-variable");
-    if is_wrong {
-        context.read(request)?;
-    }
+    let reading = context.read(&Request {
+        variables: Variables::AsWritten,
+        consistency: Check::Shape,
+        ..request.clone()
+    })?;
     let text = match arguments.format {
         ConfigFormat::Json | ConfigFormat::Sarif => format!("{:#}\n", variables_json(&reading)),
         ConfigFormat::Yaml => {

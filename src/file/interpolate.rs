@@ -36,6 +36,15 @@ pub struct Variable {
     pub alternative: String,
 }
 
+/// An environment without variables.
+struct Nothing;
+
+impl Lookup for Nothing {
+    fn variable(&self, _: &str) -> Option<(Arc<str>, Option<Span>)> {
+        None
+    }
+}
+
 impl Interpolations {
     /// Fills in the variables of a whole tree.
     pub fn fill(
@@ -110,8 +119,8 @@ impl Interpolations {
             };
             told.push(diagnostic.path(path.to_string()));
         }
+        self.note(&filled.mentions);
         for one in &filled.uses {
-            self.note(one);
             if !one.set && one.form == Form::Plain {
                 self.unset
                     .push((one.name.clone(), place(one.start, one.end)));
@@ -129,13 +138,37 @@ impl Interpolations {
         became
     }
 
-    fn note(&mut self, one: &Use) {
-        let variable = self.variables.entry(one.name.clone()).or_default();
-        match &one.form {
-            Form::Plain => {}
-            Form::Default(text) => variable.default = text.clone(),
-            Form::Alternative(text) => variable.alternative = text.clone(),
-            Form::Required(_) => variable.required = true,
+    /// Notes which variables a tree names, and leaves them as they are written.
+    pub fn mention(&mut self, node: &Node) {
+        match &node.value {
+            Value::Text(text) => {
+                if template::has_variables(text) {
+                    self.note(&template::fill(text, &Nothing).mentions);
+                }
+            }
+            Value::Sequence(items) => items.iter().for_each(|item| self.mention(item)),
+            Value::Mapping(mapping) => {
+                for entry in mapping.iter() {
+                    self.mention(&entry.node);
+                }
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Large(_)
+            | Value::Float(_) => {}
+        }
+    }
+
+    fn note(&mut self, mentions: &[(String, Form)]) {
+        for (name, form) in mentions {
+            let variable = self.variables.entry(name.clone()).or_default();
+            match form {
+                Form::Plain => {}
+                Form::Default(text) => variable.default = text.clone(),
+                Form::Alternative(text) => variable.alternative = text.clone(),
+                Form::Required(_) => variable.required = true,
+            }
         }
     }
 

@@ -186,15 +186,16 @@ impl Loader<'_> {
                 false
             }
         });
-        if self.variables == Variables::FilledIn {
-            for document in &mut documents {
-                self.interpolations.fill(
+        for document in &mut documents {
+            match self.variables {
+                Variables::FilledIn => self.interpolations.fill(
                     document,
                     environment,
                     &Path::ROOT,
                     &self.sources,
                     &mut self.told,
-                );
+                ),
+                Variables::AsWritten => self.interpolations.mention(document),
             }
         }
         documents
@@ -209,7 +210,8 @@ impl Loader<'_> {
         chain: &Chain,
     ) -> Option<Node> {
         let mut all: Option<Node> = None;
-        for input in inputs {
+        let last = inputs.len().saturating_sub(1);
+        for (index, input) in inputs.iter().enumerate() {
             for mut document in self.documents(input.source, environment) {
                 include::apply(self, &mut document, directory, environment, chain);
                 extends::apply(self, &mut document, input.source, directory, environment);
@@ -229,6 +231,12 @@ impl Loader<'_> {
                 merge::settle(&mut merged);
                 all = Some(merged);
             }
+            // What a later file hides must be right nevertheless.
+            if index < last
+                && let Some(so_far) = &all
+            {
+                self.mistakes_so_far(so_far.clone());
+            }
         }
         let mut root = shape::canonical(
             all?,
@@ -243,6 +251,17 @@ impl Loader<'_> {
             paths::resolve(&mut root, &self.base(directory), &mut self.told);
         }
         Some(root)
+    }
+}
+
+impl Loader<'_> {
+    /// Tells the mistakes of files that others come after.
+    fn mistakes_so_far(&mut self, so_far: Node) {
+        let mut told = Diagnostics::default();
+        let (variables, sources) = (self.variables, &self.sources);
+        shape::canonical(so_far, &TOP, &Path::ROOT, variables, sources, &mut told);
+        told.retain(|one| one.severity == Severity::Error);
+        self.told.append(told);
     }
 }
 

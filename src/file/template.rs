@@ -28,7 +28,7 @@ pub struct Use {
     pub set: bool,
 }
 
-/// How a variable is used.
+/// How a variable is used, with the text after the sign as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// `$NAME` or `${NAME}`.
@@ -62,6 +62,8 @@ pub enum Mistake {
 pub struct Filled {
     pub text: String,
     pub uses: Vec<Use>,
+    /// All variables that stand in the text, in defaults that are not taken too, with their arguments as written.
+    pub mentions: Vec<(String, Form)>,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -72,12 +74,14 @@ pub fn fill(text: &str, lookup: &dyn Lookup) -> Filled {
         lookup,
         at: 0,
         uses: Vec::new(),
+        mentions: Vec::new(),
         mistakes: Vec::new(),
     };
     let out = filler.run(0, Wanted::Yes);
     Filled {
         text: out,
         uses: filler.uses,
+        mentions: filler.mentions,
         mistakes: filler.mistakes,
     }
 }
@@ -99,6 +103,7 @@ struct Filler<'a> {
     lookup: &'a dyn Lookup,
     at: usize,
     uses: Vec<Use>,
+    mentions: Vec<(String, Form)>,
     mistakes: Vec<Mistake>,
 }
 
@@ -188,6 +193,7 @@ impl Filler<'_> {
         set: bool,
         wanted: Wanted,
     ) {
+        self.mentions.push((name.to_owned(), form.clone()));
         if wanted == Wanted::Yes {
             self.uses.push(Use {
                 name: name.to_owned(),
@@ -232,15 +238,17 @@ impl Filler<'_> {
             _ => !present,
         };
         let inner = if takes_argument { wanted } else { Wanted::No };
+        let from = self.at;
         let argument = self.run(depth + 1, inner);
+        let written = self.text.get(from..self.at).unwrap_or("").to_owned();
         if !self.rest().starts_with('}') {
             return self.broken(start, wanted);
         }
         self.at += 1;
         let form = match operator {
-            b'-' => Form::Default(argument.clone()),
-            b'+' => Form::Alternative(argument.clone()),
-            _ => Form::Required(argument.clone()),
+            b'-' => Form::Default(written),
+            b'+' => Form::Alternative(written),
+            _ => Form::Required(written),
         };
         let from = value.as_ref().and_then(|(_, from)| *from);
         self.used(&name, start, from, form, value.is_some(), wanted);

@@ -132,6 +132,77 @@ models:
 }
 
 #[test]
+fn variables_are_listed_of_files_that_do_not_fit_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+name: lab
+services:
+  web: {image: 'x:${TAG:-${OTHER:-1}}', networks: [nope], ports: ['${PORT}']}
+";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let listed = run(folder.path(), &["config", "--variables"]);
+    expect![[r#"
+        exit 0
+        NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE
+        OTHER               false               1
+        PORT                false
+        TAG                 false               ${OTHER:-1}
+    "#]]
+    .assert_eq(&format!("exit {}\n{}{}", listed.0, listed.1, listed.2));
+    let again = run(
+        folder.path(),
+        &["config", "--variables", "--no-interpolate"],
+    );
+    assert_eq!(listed, again);
+}
+
+#[test]
+fn without_interpolation_all_that_is_written_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+name: lab
+services:
+  web: {image: 'x${TAG}'}
+  tool: {image: 'y${TAG}', profiles: [tools], volumes: [used:/x]}
+volumes:
+  used:
+  unused:
+";
+    std::fs::write(folder.path().join("stack.yaml"), text).unwrap();
+    let (code, output, error) = run(folder.path(), &["config", "--no-interpolate"]);
+    expect![[r#"
+        exit 0
+        name: lab
+        services:
+          tool:
+            profiles:
+            - tools
+            image: y${TAG}
+            networks:
+              default: null
+            volumes:
+            - type: volume
+              source: used
+              target: /x
+              volume: {}
+          web:
+            image: x${TAG}
+            networks:
+              default: null
+        networks:
+          default:
+            name: lab_default
+            ipam: {}
+        volumes:
+          unused:
+            name: lab_unused
+          used:
+            name: lab_used
+    "#]]
+    .assert_eq(&format!("exit {code}\n{output}{error}"));
+}
+
+#[test]
 fn a_secret_of_another_shell_is_needed_only_where_containers_are_made() {
     let folder = tempfile::tempdir().unwrap();
     let text = "
