@@ -17,8 +17,8 @@ use crate::source::{Arrival, Origin, Span};
 /// The files that lead to the one being read, from the first to the innermost.
 pub type Chain = Vec<PathBuf>;
 
-/// How deep includes may be nested.
-const DEEPEST: usize = 64;
+/// How deep includes may be nested. Each level takes its share of the stack.
+const DEEPEST: usize = 128;
 
 const RESOURCES: [&str; 8] = [
     "services", "volumes", "networks", "secrets", "configs", "models", "lans", "x-lans",
@@ -114,7 +114,14 @@ fn one(
         return None;
     }
     let first_path = base.path(&first);
-    if chain.contains(&first_path) || chain.len() >= DEEPEST {
+    if !chain.contains(&first_path) && chain.len() >= DEEPEST {
+        let message = format!("files are included more than {DEEPEST} deep");
+        loader
+            .told
+            .push(Diagnostic::error("include-too-deep", message).at(first_span));
+        return None;
+    }
+    if chain.contains(&first_path) {
         let mut names: Vec<String> = chain.iter().map(|path| loader.shown(path)).collect();
         names.push(loader.shown(&first_path));
         loader.told.push(

@@ -242,3 +242,75 @@ networks: {n: {}, m: {internal: true}}
 
     "#]].assert_eq(&told(&reading));
 }
+
+#[test]
+fn what_a_later_file_hides_must_be_right_nevertheless() {
+    let files = [
+        (
+            "/lab/a.yaml",
+            "
+services:
+  a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
+",
+        ),
+        (
+            "/lab/b.yaml",
+            "
+services:
+  a: {mem_limit: 1g, privileged: !override true}
+",
+        ),
+    ];
+    let reading = read_all(&files, |request| request.file("a.yaml").file("b.yaml"));
+    expect![[r#"
+        error[wrong-type]: services.a.user must be a string
+         --> a.yaml:3:23
+          |
+        3 |   a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
+          |                       ^^^ this is a list
+
+        error[bad-size]: services.a.mem_limit: invalid size: 'lots'
+         --> a.yaml:3:39
+          |
+        3 |   a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
+          |                                       ^^^^
+        hint: write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m
+
+        error[wrong-type]: services.a.privileged: invalid boolean: `maybe`
+         --> a.yaml:3:57
+          |
+        3 |   a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
+          |                                                         ^^^^^
+        hint: write `true` or `false`
+
+    "#]]
+    .assert_eq(&told(&reading));
+}
+
+/// Files that include the next one, to a depth.
+fn chain(depth: usize) -> Vec<(String, String)> {
+    (1..=depth)
+        .map(|level| {
+            let include = match level < depth {
+                true => format!("include: [f{}.yaml]\n", level + 1),
+                false => String::new(),
+            };
+            let text = format!("{include}services: {{s{level}: {{image: x}}}}\n");
+            (format!("/lab/f{level}.yaml"), text)
+        })
+        .collect()
+}
+
+#[test]
+fn includes_may_be_nested_as_deep_as_anybody_has_them() {
+    for (depth, wanted) in [(128, 0), (129, 1)] {
+        let files = chain(depth);
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect();
+        let reading = read_all(&files, |request| request.file("f1.yaml"));
+        let codes: Vec<_> = reading.diagnostics.iter().map(|one| one.code).collect();
+        assert_eq!(codes, vec!["include-too-deep"; wanted], "{depth}");
+    }
+}
