@@ -4,7 +4,7 @@ use stack::doctor::examine;
 use stack::doctor::facts::Facts;
 use stack::doctor::{Finding, Severity};
 use stack::model::stack::Stack;
-use stack::plan::machine::{Machine, Support};
+use stack::plan::machine::{Backend, FilterChain, FilterRule, Machine, Support, Verdict};
 use stack::plan::observed::{EngineFacts, FoundNetwork, HostFacts, LinkFact};
 use stack::plan::spec::{NetworkSpec, PoolSpec};
 
@@ -319,6 +319,33 @@ fn bridges_without_the_engines_rules_are_told() {
     found(&findings, "filters-unread");
     facts.machine.filters = Some(Vec::new());
     found(&examine(&facts, None), "engine-rules-gone");
+    // `iptables -F` leaves the chains and takes what is in them.
+    let chain = |name: &str, hook: Option<&str>, rules: Vec<FilterRule>| FilterChain {
+        backend: Backend::Nftables,
+        family: "ip".into(),
+        table: "filter".into(),
+        chain: name.into(),
+        hook: hook.map(str::to_owned),
+        priority: 0,
+        policy_drops: false,
+        rules,
+    };
+    let jump = |to: &str| FilterRule {
+        always: true,
+        verdict: Verdict::Jump(to.into()),
+        packets: None,
+    };
+    let mut told = |forward: Vec<FilterRule>| {
+        let filters = vec![
+            chain("DOCKER-USER", None, Vec::new()),
+            chain("FORWARD", Some("forward"), forward),
+        ];
+        facts.machine.filters = Some(filters);
+        let findings = examine(&facts, None);
+        findings.iter().any(|one| one.code == "engine-rules-gone")
+    };
+    assert!(told(Vec::new()));
+    assert!(!told(vec![jump("DOCKER-USER")]));
 }
 
 #[test]

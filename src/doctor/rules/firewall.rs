@@ -191,23 +191,45 @@ fn engine_rules(facts: &Facts, chains: &[FilterChain], findings: &mut Vec<Findin
         .networks
         .iter()
         .any(|network| network.spec.driver == "bridge" && !network.spec.internal);
-    if engine.elsewhere.is_none()
+    let needs_rules = engine.elsewhere.is_none()
         && !engine.rootless
         && bridges
-        && host.links.iter().any(|link| link.kind == "bridge")
-        && !chains.iter().any(FilterChain::is_dockers)
-    {
+        && host.links.iter().any(|link| link.kind == "bridge");
+    let seen = if !chains.iter().any(FilterChain::is_dockers) {
+        "the engine has bridges, and none of its chains is in the packet filter"
+    } else if is_cut_off(chains, "ip") || is_cut_off(chains, "ip6") {
+        "the engine's chains are in the packet filter, and nothing that is forwarded gets there"
+    } else {
+        return;
+    };
+    if needs_rules {
         findings.push(
             Finding::new(
                 "engine-rules-gone",
                 Severity::Error,
                 "host",
-                "the engine has bridges, and none of its chains is in the packet filter",
-                "published ports and the way out are shut: somebody flushed the rules, or the engine runs with `iptables` off",
+                seen,
+                "published ports and the way out are shut: somebody flushed the rules (`iptables -F`), or the engine runs with `iptables` off",
             )
             .mend("systemctl restart docker makes them anew; then keep the other program from flushing"),
         );
     }
+}
+
+/// Whether the engine has chains for a family, and nothing that is forwarded gets there.
+fn is_cut_off(chains: &[FilterChain], family: &str) -> bool {
+    let mut of_family = chains.iter().filter(|chain| chain.family == family);
+    of_family.clone().any(FilterChain::is_dockers) && !of_family.any(leads_to_dockers)
+}
+
+/// Whether what is forwarded comes to the engine's rules here.
+fn leads_to_dockers(chain: &FilterChain) -> bool {
+    let jumps = chain.rules.iter().any(|rule| match &rule.verdict {
+        Verdict::Jump(to) => to.starts_with("DOCKER"),
+        Verdict::Accept | Verdict::Drop | Verdict::Return | Verdict::None => false,
+    });
+    let own = chain.table.starts_with("docker") && !chain.rules.is_empty();
+    chain.hook.as_deref() == Some("forward") && (jumps || own)
 }
 
 /// Rules in both of the kernel's filters: a packet passes both, and each program shows one.

@@ -44,6 +44,10 @@ pub fn tests() -> Vec<Test> {
             name: "doctor::an_address_that_a_machine_or_a_sibling_has_is_not_used",
             run: Run::Host(taken),
         },
+        Test {
+            name: "doctor::tells_that_the_engines_rules_were_flushed",
+            run: Run::Host(flushed),
+        },
     ]
 }
 
@@ -556,5 +560,31 @@ services:
     bed.stack(folder.path(), "down")?.ok()?;
     bed.run("ip netns del sibling")?;
     drop(wire);
+    Ok(Outcome::Passed)
+}
+
+/// `iptables -F` leaves the engine's chains, and nothing that leads to them.
+fn flushed(bed: &Bed) -> Result<Outcome, Failure> {
+    let tells = || -> Result<bool, Failure> {
+        let told = bed.stack(&bed.folder(), "doctor --format json")?.stdout;
+        let told: serde_json::Value = serde_json::from_str(&told)?;
+        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        Ok(findings
+            .iter()
+            .any(|one| one["code"] == "engine-rules-gone"))
+    };
+    let before = tells()?;
+    let rules = bed.shell("iptables -w -S FORWARD | grep ^-A")?;
+    bed.run("iptables -w -F FORWARD")?;
+    let after = tells();
+    for rule in rules.lines() {
+        bed.run(&format!("iptables -w {rule}"))?;
+    }
+    same(
+        "whether it is told, before and after",
+        (before, after?),
+        (false, true),
+    )?;
+    same("whether it is told of the restored rules", tells()?, false)?;
     Ok(Outcome::Passed)
 }
