@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 
 use crate::cli::carry::Session;
 use crate::cli::context::{Context, Target};
@@ -14,7 +15,7 @@ use crate::cli::signal::wishes_to_stop;
 use crate::model::name::ProjectName;
 use crate::model::service::Condition;
 use crate::world::engine::Engine;
-use crate::world::engine::talk::list::Listed;
+use crate::world::engine::talk::list::{Inspected, Listed};
 
 /// Waits for what an `up` has made, at most so many seconds.
 pub async fn wait(
@@ -119,8 +120,15 @@ async fn one(
 ) -> Result<(), Failure> {
     // Events from before the first look are heard too, so that none is missed between the two.
     let mut happenings = std::pin::pin!(engine.happenings(project, None, None));
+    let mut told_restart = false;
     loop {
         let found = engine.inspected(container).await?;
+        if found.paused {
+            return Err(Failure::with_hint(
+                format!("container {container} is paused"),
+                format!("stack --project-name {project} unpause {service}"),
+            ));
+        }
         if !found.running {
             if found.exit_code == 0 && may_end {
                 context.tell(&format!(" Container {container} Exited"));
@@ -132,7 +140,12 @@ async fn one(
             ));
         }
         match found.health.as_str() {
-            "" => return Ok(()),
+            "" if has_settled(engine, &found).await? => return Ok(()),
+            "" if !told_restart => {
+                told_restart = true;
+                let code = found.exit_code;
+                context.tell(&format!(" Container {container} Restarting ({code})"));
+            }
             "healthy" => {
                 context.tell(&format!(" Container {container} Healthy"));
                 return Ok(());
@@ -159,6 +172,25 @@ async fn one(
             }
         }
     }
+}
+
+/// How long a container must run, after the engine had to start it again, until that start counts: as long as the engine
+/// itself waits before it forgets the earlier ends (moby `restartmanager`, 10 s).
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Whether a container that runs, and has no health check, is likely to go on running.
+async fn has_settled(engine: &Engine, found: &Inspected) -> Result<bool, Failure> {
+    if found.restarting {
+        return Ok(false);
+    }
+    if found.restarts == 0 {
+        return Ok(true);
+    }
+    let Ok(started) = found.started_at.parse::<Timestamp>() else {
+        return Ok(true);
+    };
+    let age = engine.clock().await?.duration_since(started);
+    Ok(Duration::try_from(age).is_ok_and(|age| age >= SETTLED))
 }
 
 /// Whether somebody waits for this service's end, so that its end is no failure.

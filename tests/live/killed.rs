@@ -5,13 +5,14 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::bed::Bed;
-use crate::runner::{Failure, Outcome, Run, Test, holds, repository, same};
+use crate::runner::{Failure, Outcome, Run, Test, holds, repository, same, soon};
 
 /// All tests of this module.
 pub fn tests() -> Vec<Test> {
@@ -47,6 +48,10 @@ pub fn tests() -> Vec<Test> {
         Test {
             name: "killed::up_that_waits_for_a_container_that_ends_fails_and_keeps_it",
             run: Run::Host(waits_in_vain),
+        },
+        Test {
+            name: "killed::up_that_waits_tells_what_is_paused_and_what_does_not_stay_up",
+            run: Run::Host(waits_for_paused_and_crashing),
         },
     ]
 }
@@ -464,6 +469,48 @@ services:
         "what stands",
         states,
         vec!["ending-job-1:exited", "ending-web-1:running"],
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn waits_for_paused_and_crashing(bed: &Bed) -> Result<Outcome, Failure> {
+    let text = "name: ending
+services:
+  still: {image: stack-lab, network_mode: none, stop_grace_period: 0s}
+  loop:
+    image: stack-lab
+    command: sh -c 'sleep 0.1; exit 3'
+    network_mode: none
+    restart: always
+    stop_grace_period: 0s
+";
+    let folder = Folder::of(bed, text)?;
+    let seen = || -> Result<(String, String), Failure> {
+        folder.stack("up --detach")?;
+        bed.docker("pause ending-still-1")?;
+        let paused = bed.stack(&folder.path, "up --wait still")?.fails_with(1)?;
+        bed.docker("unpause ending-still-1")?;
+        soon(
+            "the engine starts it again",
+            Duration::from_secs(10),
+            || {
+                let count = bed.docker("inspect --format {{.RestartCount}} ending-loop-1")?;
+                Ok(count.trim() != "0")
+            },
+        )?;
+        let looping = bed.stack(&folder.path, "up --wait --wait-timeout 3")?;
+        Ok((paused, looping.fails_with(1)?))
+    };
+    let seen = seen();
+    folder.stack("down")?;
+    let (paused, looping) = seen?;
+    holds(
+        &format!("it tells what is paused; it said\n{paused}"),
+        paused.contains("container ending-still-1 is paused") && paused.contains("unpause still"),
+    )?;
+    holds(
+        &format!("it tells that it does not stay up; it said\n{looping}"),
+        looping.contains("ending-loop-1 Restarting (3)") && looping.contains("after 3s"),
     )?;
     Ok(Outcome::Passed)
 }

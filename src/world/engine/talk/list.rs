@@ -103,6 +103,11 @@ pub struct Inspected {
     /// Whether its output is that of a terminal: one stream, not two.
     pub tty: bool,
     pub running: bool,
+    pub paused: bool,
+    /// Whether it has ended and the engine is about to start it again; the engine says that it runs, too.
+    pub restarting: bool,
+    /// How often the engine has started it again since it was last started by somebody.
+    pub restarts: i64,
     pub exit_code: i64,
     /// `starting`, `healthy`, `unhealthy`; empty where it has no health check.
     pub health: String,
@@ -169,6 +174,9 @@ impl Engine {
                 .to_owned(),
             tty: found.config.and_then(|config| config.tty).unwrap_or(false),
             running: state.running.unwrap_or(false),
+            paused: state.paused.unwrap_or(false),
+            restarting: state.restarting.unwrap_or(false),
+            restarts: found.restart_count.unwrap_or(0),
             exit_code: state.exit_code.unwrap_or(0),
             health: state
                 .health
