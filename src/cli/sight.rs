@@ -16,6 +16,7 @@ use crate::cli::signal::wishes_to_stop;
 use crate::file::active::Dependencies;
 use crate::model::port::Protocol;
 use crate::plan::desired::{Wishes, desired};
+use crate::plan::machine::drops_what_comes_in;
 use crate::plan::observed::{Observed, Scope};
 use crate::plan::spec::Spec;
 use crate::reach::compare::Compared;
@@ -30,6 +31,7 @@ use crate::reach::scene::draft::Moment;
 use crate::reach::scene::{HOST, Scene, Tenant};
 use crate::world::World;
 use crate::world::engine::Engine;
+use crate::world::host::filter;
 use crate::world::live::Live;
 use crate::world::netns::Namespace;
 
@@ -106,6 +108,11 @@ impl Sight {
             facts.userland_proxy = proxy.unwrap_or(facts.userland_proxy);
             let direct = settings.flag("allow-direct-routing");
             facts.direct_routing = direct.unwrap_or(facts.direct_routing);
+        }
+        if let Some(host) = may_enter(engine)
+            && let Ok(Some(chains)) = filter::chains(&host).await
+        {
+            facts.host_input = drops_what_comes_in(&chains);
         }
         let scene = scene(stack, &self.wishes, &observed, facts, Moment::Standing);
         places.retain(|viewpoint, _| match viewpoint {

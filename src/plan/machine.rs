@@ -125,6 +125,38 @@ impl FilterChain {
     }
 }
 
+/// Whether something of what comes in for the host itself may be dropped, by a chain of that hook or by one that it leads
+/// to.
+pub fn drops_what_comes_in(chains: &[FilterChain]) -> bool {
+    let mut ahead: Vec<&FilterChain> = chains
+        .iter()
+        .filter(|chain| {
+            let family = matches!(chain.family.as_str(), "ip" | "ip6" | "inet");
+            family && chain.hook.as_deref() == Some("input")
+        })
+        .collect();
+    let mut seen: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
+    while let Some(chain) = ahead.pop() {
+        if !seen.insert((&chain.family, &chain.table, &chain.chain)) {
+            continue;
+        }
+        if chain.policy_drops || chain.dropping() > 0 {
+            return true;
+        }
+        for rule in &chain.rules {
+            if let Verdict::Jump(to) = &rule.verdict {
+                ahead.extend(chains.iter().filter(|other| {
+                    other.chain == *to
+                        && other.table == chain.table
+                        && other.family == chain.family
+                        && other.backend == chain.backend
+                }));
+            }
+        }
+    }
+    false
+}
+
 /// How many rules the user put before the engine's, the closing `RETURN` left out: what they do to containers is not
 /// known from a stack file.
 pub fn docker_user_rules(chains: &[FilterChain]) -> usize {

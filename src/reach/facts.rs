@@ -41,6 +41,8 @@ pub struct Facts {
     pub backend: Backend,
     /// Whether the user has rules of their own before the engine's.
     pub user_rules: bool,
+    /// Whether rules of the host's own drop some of what comes in for itself.
+    pub host_input: bool,
     /// Whether the daemon lets others ask container addresses directly.
     pub direct_routing: bool,
     pub rootless: bool,
@@ -142,6 +144,7 @@ impl Default for Facts {
             addresses: BTreeMap::new(),
             backend: Backend::default(),
             user_rules: false,
+            host_input: false,
             direct_routing: false,
             rootless: false,
             swarm: None,

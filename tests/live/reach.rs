@@ -98,6 +98,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(users_rules),
         },
         Test {
+            name: "reach::what_the_host_is_asked_hangs_on_its_own_rules",
+            run: Run::Host(hosts_rules),
+        },
+        Test {
             name: "reach::those_that_were_stopped_are_as_predicted",
             run: Run::Host(stopped),
         },
@@ -156,6 +160,33 @@ fn users_rules(bed: &Bed) -> Result<Outcome, Failure> {
             .iter()
             .any(|cell| cell["seen"] == "timeout" && cell["ask"] == "tcp/81");
         holds(&format!("what the rule drops is shut: {shut:?}"), dropped)?;
+        none_differs(other.into_iter())?;
+        compared(bed, folder, named)
+    })?;
+    Ok(Outcome::Passed)
+}
+
+/// Rules of the host for what comes in may drop what it is asked itself, and only that.
+fn hosts_rules(bed: &Bed) -> Result<Outcome, Failure> {
+    let file = include_str!("reach/user-rules.yaml");
+    stands(bed, file, |folder, named| {
+        bed.shell(
+            "nft add table inet own && nft add chain inet own in '{ type filter hook input priority 0; }' &&
+             nft add rule inet own in ip saddr 10.111.0.0/24 icmp type echo-request drop",
+        )?;
+        let ruled = asked(bed, folder, named);
+        bed.run("nft delete table inet own")?;
+        let ruled = ruled?;
+        let hang = |cell: &Value| cell["rule"] == "V9";
+        let (hanging, other): (Vec<&Value>, Vec<&Value>) =
+            cells(&ruled).partition(|cell| hang(cell));
+        let dropped = hanging
+            .iter()
+            .any(|cell| cell["seen"] == "timeout" && cell["ask"] == "icmp");
+        holds(
+            &format!("what the rule drops is shut: {hanging:?}"),
+            dropped,
+        )?;
         none_differs(other.into_iter())?;
         compared(bed, folder, named)
     })?;

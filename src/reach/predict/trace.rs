@@ -13,7 +13,7 @@ use crate::reach::predict::segment::{asks_through_the_link, deliver};
 use crate::reach::predict::{Path, listen};
 use crate::reach::question::{Ask, Question};
 use crate::reach::rules::bridge::{self, B7, B8, B10, B14};
-use crate::reach::rules::engine::{V2, V4};
+use crate::reach::rules::engine::{self, V2, V4};
 use crate::reach::rules::exit;
 use crate::reach::rules::host::{self, NoRoute};
 use crate::reach::rules::overlay::{self, O3};
@@ -109,10 +109,16 @@ fn there(
             && let Taken::ByProxy(proxied) =
                 taken_by_engine(scene, came, &mut packet, question, path)
         {
+            if came.is_some() {
+                engine::into_the_host(&scene.facts)?;
+            }
             there_and_back(scene, HOST, None, proxied.to, &proxied.question, path)?;
             return proxied.unheard.map_or(Ok(None), Err);
         }
         if scene.is_local(at, packet.destination) {
+            if at == HOST && came.is_some() {
+                engine::into_the_host(&scene.facts)?;
+            }
             let node = &scene.nodes[at];
             path.hops.push(Hop::Local {
                 at: node.name.clone(),

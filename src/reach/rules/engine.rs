@@ -55,6 +55,13 @@ pub const V8: Card = Card {
     source: "moby iptablesdoc",
 };
 
+pub const V9: Card = Card {
+    id: "V9",
+    title: "the host's own firewall decides what comes in",
+    text: "What is for the host itself goes through its rules for incoming packets (`input`), which are no part of the engine's: ufw, firewalld or rules made by hand. There are some that drop, and they may drop what containers and machines send to the host, by a bridge, a shim or the parent. What is translated to a container on its way does not come by there.",
+    source: "Linux ip_local_deliver, net/ipv4/ip_input.c",
+};
+
 pub const N12: Card = refused(
     "N12",
     "the default bridge knows no aliases and no fixed addresses",
@@ -106,7 +113,7 @@ pub const M19: Card = refused(
 
 /// The cards of this file.
 pub const CARDS: &[&Card] = &[
-    &V2, &V2B, &V4, &V5, &V6, &V7, &V8, &N12, &B13, &P9, &P12, &H2, &H5, &M14, &M19,
+    &V2, &V2B, &V4, &V5, &V6, &V7, &V8, &V9, &N12, &B13, &P9, &P12, &H2, &H5, &M14, &M19,
 ];
 
 const fn refused(
@@ -134,6 +141,17 @@ pub fn before_the_rules(facts: &Facts) -> Result<Option<&'static Card>, Obstacle
         }
         Backend::Iptables => Ok(None),
     }
+}
+
+/// What comes to the host for itself, before anything there is asked.
+pub fn into_the_host(facts: &Facts) -> Result<(), Obstacle> {
+    if !facts.host_input {
+        return Ok(());
+    }
+    let fact = "the host's rules for what comes in";
+    let code = Code::HostFirewall;
+    Err(Obstacle::depends(&V9, Stage::Firewall, code, fact, fact)
+        .remedy("accept it there: `stack doctor` names the chains that drop"))
 }
 
 /// The machine asks a container of a rootless engine.

@@ -294,3 +294,39 @@ fn what_the_engines_firewall_carries_hangs_on_the_users_own_rules() {
         "#]],
     );
 }
+
+#[test]
+fn what_the_host_is_asked_hangs_on_its_own_rules_and_what_it_forwards_does_not() {
+    let mut web = on("web", &["front"]);
+    web.ports.push(stack::model::port::PublishedPort {
+        target: 80,
+        protocol: stack::model::port::Protocol::Tcp,
+        published: Some(stack::model::port::PortRange::single(8080)),
+        host_ip: None,
+    });
+    let stack = stack(
+        vec![web, on("two", &["front"])],
+        vec![bridge("front", "10.10.0.0/24")],
+        vec![],
+    );
+    let facts = Facts {
+        host_input: true,
+        ..new()
+    };
+    check(
+        &stack,
+        facts,
+        &[
+            "two 10.10.0.1 icmp",
+            "two @web tcp/80",
+            "host @web tcp/80",
+            "host 127.0.0.1 tcp/8080",
+        ],
+        expect![[r#"
+            two 10.10.0.1 icmp               depends HOST_FIREWALL V9
+            two @web tcp/80                  ok
+            host @web tcp/80                 ok
+            host 127.0.0.1 tcp/8080          ok
+        "#]],
+    );
+}

@@ -272,6 +272,11 @@ fn every_rule_speaks_where_it_should() {
                 with(|facts| facts.user_rules = true),
                 "web internet icmp",
             ),
+            (
+                "V9",
+                with(|facts| facts.host_input = true),
+                "web 10.10.0.1 icmp",
+            ),
             ("L1", new(), "web app tcp/99"),
             ("L2", new(), "host 10.10.0.77 icmp"),
             ("E1", new(), "web internet icmp"),
