@@ -356,11 +356,15 @@ fn inputs(loader: &mut Loader, request: &Request, environment: &Environment) -> 
                 opened.push(Opened { source, path: None });
             }
             Text::File(path) => {
-                let path = loader.base(&request.here).path(&path.to_string_lossy());
+                let is_standard_input = path == FilePath::new("-");
+                let path = match is_standard_input {
+                    true => PathBuf::from("/dev/stdin"),
+                    false => loader.base(&request.here).path(&path.to_string_lossy()),
+                };
                 match loader.text(&path, None) {
                     Some(source) => opened.push(Opened {
                         source,
-                        path: Some(path),
+                        path: (!is_standard_input).then_some(path),
                     }),
                     None => loader.partial = true,
                 }

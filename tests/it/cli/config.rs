@@ -286,6 +286,28 @@ fn the_settings_of_a_stack_are_those_beside_its_file() {
 }
 
 #[test]
+fn a_file_named_by_the_environment_may_be_the_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("elsewhere.txt");
+    std::fs::write(&file, "services: {web: {image: x}}\n").unwrap();
+    std::fs::write(
+        folder.path().join("more.yaml"),
+        "services: {more: {image: y}}\n",
+    )
+    .unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_stack"))
+        .args(["config", "--services"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("COMPOSE_FILE", "-:more.yaml")
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "web\nmore\n");
+}
+
+#[test]
 fn no_file_is_told_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let (code, output, error) = run(folder.path(), &["config"]);
