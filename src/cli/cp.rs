@@ -109,7 +109,7 @@ async fn out(
         return Ok(Exit::Done);
     }
     let mut tar = Vec::new();
-    let mut pieces = std::pin::pin!(engine.download(&container.id, path));
+    let mut pieces = std::pin::pin!(engine.download(&container.name, path));
     let mut output = std::io::stdout();
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
@@ -214,7 +214,7 @@ async fn copy_in(
     };
     let (folder, tar) = match source {
         End::Here(file) => {
-            let target = match engine.is_folder(&container.id, path).await? {
+            let target = match engine.is_folder(&container.name, path).await? {
                 Some(true) => Landing::Inside,
                 Some(false) | None => Landing::As,
             };
@@ -227,7 +227,7 @@ async fn copy_in(
         }
     };
     Ok(engine
-        .upload(&container.id, &folder, Bytes::from(tar), owners)
+        .upload(&container.name, &folder, Bytes::from(tar), owners)
         .await?)
 }
 

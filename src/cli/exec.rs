@@ -87,11 +87,15 @@ pub async fn run(context: &Context, arguments: ExecArgs) -> Outcome {
         input: arguments.interactive,
     };
     if arguments.detach {
-        let exec = engine.prepare(&container.id, &order, Attached::No).await?;
+        let exec = engine
+            .prepare(&container.name, &order, Attached::No)
+            .await?;
         engine.start_detached(&exec).await?;
         return Ok(Exit::Done);
     }
-    let exec = engine.prepare(&container.id, &order, Attached::Yes).await?;
+    let exec = engine
+        .prepare(&container.name, &order, Attached::Yes)
+        .await?;
     let session = engine.start_attached(&exec, tty).await?;
     let own = tty.then(|| Terminal::Exec(exec.clone()));
     terminal::converse(&engine, session, own, order.input).await?;

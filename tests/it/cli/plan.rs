@@ -119,6 +119,16 @@ fn a_plan_can_be_of_one_service() {
 }
 
 #[test]
+fn of_a_scale_that_is_given_twice_the_last_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "name: lab\nservices: {web: {image: x, network_mode: none}}\n";
+    std::fs::write(folder.path().join("stack.yaml"), file).unwrap();
+    let twice = ["plan", "--offline", "--scale", "web=3", "--scale", "web=2"];
+    let once = ["plan", "--offline", "--scale", "web=2"];
+    assert_eq!(run(folder.path(), &twice), run(folder.path(), &once));
+}
+
+#[test]
 fn what_cannot_be_several_is_not_scaled() {
     let folder = tempfile::tempdir().unwrap();
     let file = "name: lab
