@@ -133,7 +133,7 @@ fn users(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut V
             continue;
         };
         let is_user = |found: &&FoundContainer| {
-            found.project.as_deref() != project
+            (found.project.as_deref() != project || found.one_off)
                 && found.runs()
                 && found
                     .endpoints
@@ -155,7 +155,7 @@ fn users(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut V
                 "network-in-use",
                 &["networks", key],
                 format!(
-                    "network `{key}` has to be made anew (changed: {}), and containers that are not of this project are on it: {users}",
+                    "network `{key}` has to be made anew (changed: {}), and containers that are none of its services' are on it: {users}",
                     what.join(", ")
                 ),
             )

@@ -1,6 +1,6 @@
 //! What the engine's host cannot do or does not have: the right to change it, parents, free link names.
 
-use crate::model::name::ProjectName;
+use crate::model::name::{LinkName, ProjectName};
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
@@ -237,6 +237,22 @@ fn parent_link(
     if lan_of(stack, name).is_some() {
         return;
     }
+    let base = match parent {
+        Parent::Link(name) => name,
+        Parent::Vlan { base, .. } => base,
+    };
+    if lan_of(stack, base).is_none()
+        && let Some(lan) = lan_that_goes(observed, base)
+    {
+        let message = format!(
+            "network `{key}`: its parent `{base}` belongs to the lan `{lan}`, which the file no longer has: it goes, and its link with it"
+        );
+        let finding = Finding::error("parent-goes", &place, message);
+        findings.push(finding.hint(format!(
+            "keep `{lan}` under `lans:`, or name another parent for this network"
+        )));
+        return;
+    }
     let Some(link) = host.link(name.as_str()) else {
         findings.push(
             Finding::error(
@@ -288,6 +304,17 @@ fn parent_link(
         ));
     }
     shared_parent(stack, network, parent, host, observed, findings);
+}
+
+/// The lan of the project that has this link; to be asked where the file has none that does.
+fn lan_that_goes<'a>(observed: &'a Observed, link: &LinkName) -> Option<&'a str> {
+    observed
+        .resources
+        .values()
+        .find_map(|found| match &found.spec {
+            Spec::Lan(spec) if spec.lan.parent == *link => Some(spec.lan.name.as_str()),
+            _ => None,
+        })
 }
 
 fn candidates(host: &HostFacts) -> String {

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod host;
 pub mod orphan;
 pub mod overlap;
+pub mod volume;
 
 use crate::model::stack::Stack;
 use crate::plan::desired::Desired;
@@ -64,5 +65,6 @@ pub fn check(stack: &Stack, desired: &Desired, observed: &Observed) -> Vec<Findi
     bridge::check(stack, desired, observed, &mut findings);
     claims::check(stack, desired, &mut findings);
     company::check(stack, desired, observed, &mut findings);
+    volume::check(stack, desired, observed, &mut findings);
     findings
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use crate::model::address::overlap;
 use crate::model::mark::ROUTE_PROTOCOL;
-use crate::model::network::{Driver, Network};
+use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
 use crate::plan::observed::{FoundNetwork, HostFacts, LinkFact, Observed, RouteFact};
@@ -43,7 +43,7 @@ pub fn check(stack: &Stack, observed: &Observed, findings: &mut Vec<Finding>) {
                 .as_ref()
                 .filter(|_| !network.driver.on_parent())
             {
-                host_routes(network, subnet, host, observed, findings);
+                host_routes(stack, network, subnet, host, observed, findings);
             }
         }
     }
@@ -102,6 +102,7 @@ fn is_own(stack: &Stack, other: &FoundNetwork) -> bool {
 
 /// Routes of the host that a new bridge's subnet meets. Those of the engine's own bridges were told above.
 fn host_routes(
+    stack: &Stack,
     network: &Network,
     subnet: IpNet,
     host: &HostFacts,
@@ -114,11 +115,26 @@ fn host_routes(
         let mut networks = observed.networks.iter();
         let is_bridge =
             link == "docker_gwbridge" || networks.any(|network| bridge_name(network) == link);
-        route.protocol != KERNEL || !is_bridge
+        (route.protocol != KERNEL || !is_bridge) && !goes(stack, host, link)
     };
     let place = ["networks", key, "ipam", "config"];
     let what = format!("network `{key}`");
     routed(&what, subnet, &place, host, foreign, findings);
+}
+
+/// Whether a link is the project's and the file has nothing any more that it could be for: it goes with its routes.
+fn goes(stack: &Stack, host: &HostFacts, link: &str) -> bool {
+    let is_ours = host
+        .link(link)
+        .is_some_and(|link| link.is_of(&stack.project));
+    let mut networks = stack.networks.values();
+    let mut lans = stack.lans.values();
+    is_ours
+        && !lans.any(|lan| lan.parent.as_str() == link)
+        && !networks.any(|network| {
+            let parent = network.parent.as_ref().map(Parent::link);
+            network.shim.is_some() || parent.is_some_and(|parent| parent.as_str() == link)
+        })
 }
 
 /// A route for the subnet or a part of it would go on taking packets, or lose them; a wider one only loses these. The

@@ -1,8 +1,11 @@
 //! What the containers of others have to do with a plan.
 
+use indexmap::IndexMap;
+
 use stack::model::network::Network;
 use stack::model::service::Connection;
-use stack::plan::check::check;
+use stack::model::volume::Volume;
+use stack::plan::check::{check, orphan};
 use stack::plan::observed::{ContainerState, Observed};
 
 use super::{network, stack, want, world_of};
@@ -57,4 +60,71 @@ fn a_network_that_others_are_on_is_not_made_anew() {
         told(&after, &observed),
         [("network-in-use", "networks.back".to_owned())]
     );
+}
+
+#[test]
+fn a_network_that_a_one_off_or_an_orphan_is_on_is_not_made_anew() {
+    let of = |name: &str, internal: bool| {
+        let back = Network {
+            internal,
+            ..network("back")
+        };
+        stack(vec![on(service(name), &["back"])], vec![back])
+    };
+    let mut observed = world_of(&of("old", false));
+    observed.engine.version = "20.10.24".into();
+    let after = of("new", true);
+    let mut findings = Vec::new();
+    orphan::check(&after, &want(&after), &observed, &mut findings);
+    let messages: Vec<_> = findings.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "network `back` has to be made anew (changed: internal), and container `lab-old-1` is on it, of a service \
+             that the file no longer has"
+        ]
+    );
+    assert_eq!(told(&after, &observed), []);
+    observed.containers[0].one_off = true;
+    assert_eq!(
+        told(&after, &observed),
+        [("network-in-use", "networks.back".to_owned())]
+    );
+}
+
+#[test]
+fn a_volume_that_was_made_with_other_settings_is_told() {
+    let mut stack = stack(vec![service("web")], Vec::new());
+    let volume = |driver_opts: &[(&str, &str)]| {
+        let options = driver_opts.iter();
+        Volume {
+            key: "data".parse().unwrap(),
+            name: "lab_data".to_owned(),
+            external: false,
+            driver: None,
+            driver_opts: options
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            labels: IndexMap::new(),
+        }
+    };
+    stack.volumes.insert("data".parse().unwrap(), volume(&[]));
+    let mut observed = world_of(&stack);
+    let told = |stack: &stack::model::stack::Stack, observed: &Observed| -> Vec<String> {
+        check(stack, &want(stack), observed)
+            .into_iter()
+            .map(|one| format!("{} {} {}", one.code, one.fatal, one.place.join(".")))
+            .collect()
+    };
+    assert_eq!(told(&stack, &observed), Vec::<String>::new());
+    stack
+        .volumes
+        .insert("data".parse().unwrap(), volume(&[("type", "tmpfs")]));
+    assert_eq!(
+        told(&stack, &observed),
+        ["volume-differs false volumes.data"]
+    );
+    // One that others made is as it is.
+    observed.volumes[0].hash = None;
+    assert_eq!(told(&stack, &observed), Vec::<String>::new());
 }

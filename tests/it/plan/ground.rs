@@ -95,6 +95,42 @@ fn a_bridge_is_held_against_the_hosts_routes() {
 }
 
 #[test]
+fn a_route_of_ours_that_goes_is_in_nobodys_way() {
+    let mut back = network("back");
+    back.ipam.pools = vec![Pool {
+        subnet: Some("10.50.3.0/24".parse().unwrap()),
+        ip_range: None,
+        gateway: None,
+        aux_addresses: IndexMap::new(),
+    }];
+    let mut stack = stack(vec![on(service("web"), &["back"])], vec![back]);
+    let mark = |project: &str| LinkMark {
+        project: project.into(),
+        kind: "shim".into(),
+        name: "shim-lab-back".into(),
+        part: String::new(),
+        hash: "0".into(),
+    };
+    let told_of = |stack: &Stack, project: &str| {
+        let mut shim = link("shim-lab-back");
+        shim.alias = Some(mark(project).to_alias());
+        let routes = vec![route("10.50.3.8/32", "shim-lab-back", ROUTE_PROTOCOL)];
+        let observed = Observed {
+            host: Some(host_with(routes, vec![shim])),
+            ..Observed::default()
+        };
+        told(stack, &observed)
+    };
+    let place = "Error subnet-routed networks.back.ipam.config";
+    assert_eq!(told_of(&stack, "lab"), [""; 0]);
+    assert_eq!(told_of(&stack, "other"), [place]);
+    // The file has a shim, which may be this one.
+    let lan = lan_network("lan");
+    stack.networks.insert(lan.key.clone(), lan);
+    assert_eq!(told_of(&stack, "lab"), [place]);
+}
+
+#[test]
 fn a_lan_and_a_shim_are_held_against_what_the_host_has() {
     let mut stack = stack(vec![on(service("web"), &["lan"])], vec![lan_network("lan")]);
     let lan = lan_on("eth0");
