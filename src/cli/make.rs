@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use clap::Args;
+use indexmap::IndexMap;
 
 use crate::apply::OnFailure;
 use crate::cli::carry::{HostSide, Manner, Session, outcome};
@@ -142,8 +143,13 @@ fn scaled(request: &mut Request, scales: &[Scale], files: &dyn Files) -> Result<
         // The mistakes of the files are told when they are read for good.
         return Ok(());
     };
+    // Of a service that is named twice the last counts, as with other flags.
+    let numbers: IndexMap<_, _> = scales
+        .iter()
+        .map(|Scale { service, number }| (service, number))
+        .collect();
     let mut text = "services:\n".to_owned();
-    for Scale { service, number } in scales {
+    for (service, number) in numbers {
         if !stack.services.contains_key(service) && !stack.inactive.contains(service) {
             let known = stack.services.keys().chain(&stack.inactive);
             return Err(no_such_service(service.as_str(), known));
@@ -198,6 +204,9 @@ pub async fn intend(
         context.clock.lap(Phase::Observe);
         wanted = desired(stack, &wishes, &observed);
     }
+    let inside = world.inside(&observed.on_parents(&stack.project)).await?;
+    observed.note_inside(&inside);
+    context.clock.lap(Phase::Observe);
     let options = options(context, make, named, stack, goal);
     let mut findings = check(stack, &wanted, &observed);
     if !options.remove_orphans {

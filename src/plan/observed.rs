@@ -45,6 +45,59 @@ pub struct Observed {
     pub resources: BTreeMap<ResourceId, FoundResource>,
 }
 
+impl Observed {
+    /// The running containers of a project with links that could be gone: those on macvlan and ipvlan networks.
+    pub fn on_parents(&self, project: &ProjectName) -> Vec<&FoundContainer> {
+        let parents = self.parents();
+        let mine = self.containers.iter().filter(|found| {
+            let of_project = found.project.as_deref() == Some(project.as_str());
+            of_project && found.state == ContainerState::Running
+        });
+        mine.filter(|found| {
+            let mut endpoints = found.endpoints.iter();
+            endpoints.any(|endpoint| parents.contains_key(endpoint.network.as_str()))
+        })
+        .collect()
+    }
+
+    /// Takes in what was seen inside of containers.
+    pub fn note_inside(&mut self, inside: &[InsideFacts]) {
+        let parents: BTreeMap<String, String> = self
+            .parents()
+            .into_iter()
+            .map(|(network, parent)| (network.to_owned(), parent.to_owned()))
+            .collect();
+        for facts in inside {
+            let mut containers = self.containers.iter_mut();
+            let Some(found) = containers.find(|found| found.name == facts.container) else {
+                continue;
+            };
+            let has = |parent: &String| {
+                let mut links = facts.links.iter();
+                links.any(|link| link.outer.as_ref() == Some(parent))
+            };
+            let networks = found.endpoints.iter().map(|endpoint| &endpoint.network);
+            let gone =
+                networks.filter(|network| parents.get(*network).is_some_and(|parent| !has(parent)));
+            found.cut_off = gone.cloned().collect();
+        }
+    }
+
+    /// The networks whose links sit on a parent, with that.
+    fn parents(&self) -> BTreeMap<&str, &str> {
+        let on_parent = self
+            .networks
+            .iter()
+            .filter(|network| matches!(network.spec.driver.as_str(), "macvlan" | "ipvlan"));
+        on_parent
+            .filter_map(|network| {
+                let parent = network.spec.options.get("parent")?;
+                Some((network.spec.name.as_str(), parent.as_str()))
+            })
+            .collect()
+    }
+}
+
 /// What the engine is and can do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineFacts {
@@ -218,6 +271,9 @@ pub struct FoundContainer {
     /// For a container that shares another's network namespace and runs: the owner's name, when that namespace is
     /// not the owner's any more.
     pub dead_namespace_of: Option<String>,
+    /// The networks on a parent whose link in the container is gone, as far as that was looked at
+    /// ([`Observed::note_inside`]): the kernel takes such links along when the parent goes, and the engine does not see it.
+    pub cut_off: Vec<String>,
     /// The names of the volumes it mounts.
     pub volumes: Vec<String>,
 }

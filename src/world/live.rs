@@ -85,29 +85,6 @@ impl Live {
         self.host.get_or_init(|| self.open_host()).await
     }
 
-    /// The links inside of running containers, and what they are joined to on the host. A container that ends
-    /// meanwhile, and one whose namespace is the host's, is left out; so are all where the host may not be read.
-    pub async fn inside(
-        &self,
-        containers: &[&FoundContainer],
-    ) -> Result<Vec<InsideFacts>, WorldError> {
-        let Ok(host) = self.host().await else {
-            return Ok(Vec::new());
-        };
-        let look = containers.iter().map(|container| async {
-            let name = &container.name;
-            let Some(process) = self.engine.container_process(&container.engine_id).await? else {
-                return Ok::<_, WorldError>(None);
-            };
-            Ok(host.inside(process).await.ok().map(|links| InsideFacts {
-                container: name.clone(),
-                links,
-            }))
-        });
-        let found = try_join_all(look).await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
     async fn open_host(&self) -> Result<Host, String> {
         let facts = self
             .engine
@@ -218,6 +195,26 @@ impl World for Live {
             None => observed.engine.elsewhere = self.host().await.as_ref().err().cloned(),
         }
         Ok(observed)
+    }
+
+    /// A container that ends meanwhile, and one whose namespace is the host's, is left out; so are all where the host may
+    /// not be read.
+    async fn inside(&self, containers: &[&FoundContainer]) -> Result<Vec<InsideFacts>, WorldError> {
+        let Ok(host) = self.host().await else {
+            return Ok(Vec::new());
+        };
+        let look = containers.iter().map(|container| async {
+            let name = &container.name;
+            let Some(process) = self.engine.container_process(&container.engine_id).await? else {
+                return Ok::<_, WorldError>(None);
+            };
+            Ok(host.inside(process).await.ok().map(|links| InsideFacts {
+                container: name.clone(),
+                links,
+            }))
+        });
+        let found = try_join_all(look).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn change(

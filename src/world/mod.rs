@@ -15,7 +15,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::model::name::ProjectName;
-use crate::plan::observed::{Observed, Scope};
+use crate::plan::observed::{FoundContainer, InsideFacts, Observed, Scope};
 use crate::plan::spec::ResourceId;
 use crate::plan::step::{Milestone, Step};
 
@@ -23,6 +23,15 @@ use crate::plan::step::{Milestone, Step};
 pub trait World: Send + Sync {
     /// What is there now. Reads only.
     fn observe(&self, scope: &Scope) -> impl Future<Output = Result<Observed, WorldError>> + Send;
+
+    /// The links inside of running containers, and what they are joined to on the host. What may not or cannot be looked
+    /// into is left out. Reads only.
+    fn inside(
+        &self,
+        _containers: &[&FoundContainer],
+    ) -> impl Future<Output = Result<Vec<InsideFacts>, WorldError>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
 
     /// Takes one resource to `step.after`. Idempotent: where the resource is there already, in part or in whole, it is
     /// finished or left; removing what is absent is success. It may be called for a step that failed or was cut off,

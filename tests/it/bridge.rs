@@ -49,6 +49,7 @@ fn other(number: usize, network: &str) -> FoundContainer {
             ..FoundEndpoint::default()
         }],
         dead_namespace_of: None,
+        cut_off: Vec::new(),
         volumes: Vec::new(),
         ports: Vec::new(),
     }

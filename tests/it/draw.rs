@@ -222,6 +222,7 @@ fn container(name: &str, mode: &str, endpoints: &[(&str, &str)]) -> FoundContain
             .collect(),
         ports: Vec::new(),
         dead_namespace_of: None,
+        cut_off: Vec::new(),
         volumes: Vec::new(),
     }
 }

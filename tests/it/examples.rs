@@ -102,6 +102,7 @@ fn machine_for(stack: &Stack) -> Observed {
                 endpoints: Vec::new(),
                 ports: Vec::new(),
                 dead_namespace_of: None,
+                cut_off: Vec::new(),
                 volumes: Vec::new(),
             });
         }

@@ -41,6 +41,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(parent_deleted),
         },
         Test {
+            name: "faults::a_lan_that_gets_another_name_takes_all_along_in_one_up",
+            run: Run::Host(lan_renamed),
+        },
+        Test {
             name: "faults::an_engine_that_dies_under_up_leaves_nothing_in_the_end",
             run: Run::OwnHost(engine_dies),
         },
@@ -344,18 +348,24 @@ fn foreign(bed: &Bed) -> Result<Outcome, Failure> {
 fn parent_deleted(bed: &Bed) -> Result<Outcome, Failure> {
     let (_temporary, folder) = copied(EXAMPLE)?;
     let before = bed.host()?;
-    for remedy in ["up -d", "down"] {
+    for remedy in ["up -d", "agent --once", "down"] {
         bed.stack(&folder, "up -d")?.ok()?;
         bed.run("ip link del lab1")?;
+        if remedy == "agent --once" {
+            // The agent brings the host's side back; what the kernel took from the containers, `up` does.
+            bed.stack(&folder, remedy)?.ok()?;
+        }
         let said = bed.stack(&folder, "plan")?;
         same(
             &format!("`plan` sees it: {}", said.stdout),
             said.code,
             Some(2),
         )?;
-        bed.stack(&folder, remedy)?.ok()?;
-        if remedy == "up -d" {
+        if remedy != "down" {
+            bed.stack(&folder, "up -d")?.ok()?;
             bed.stack(&folder, "shim check")?.ok()?;
+            let plan = bed.stack(&folder, "plan")?;
+            same(&format!("all is back: {}", plan.stdout), plan.code, Some(0))?;
         }
         bed.stack(&folder, "down")?.ok()?;
         unchanged(
@@ -364,6 +374,37 @@ fn parent_deleted(bed: &Bed) -> Result<Outcome, Failure> {
             &format!("after a deleted parent and `{remedy}`"),
         )?;
     }
+    Ok(Outcome::Passed)
+}
+
+fn lan_renamed(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied(EXAMPLE)?;
+    let before = bed.host()?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    let file = folder.join("stack.yaml");
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, text.replace("office", "another"))?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    let plan = bed.stack(&folder, "plan")?;
+    same(
+        &format!("one `up` does it: {}", plan.stdout),
+        plan.code,
+        Some(0),
+    )?;
+    bed.stack(&folder, "shim check")?.ok()?;
+    // Without its lan the network would hang in the air.
+    let (head, rest) = text.split_once("lans:\n").ok_or("the example has no lan")?;
+    let (_, networks) = rest.split_once("\nnetworks:\n").ok_or("nor networks")?;
+    let without = format!("{head}networks:\n{networks}").replace("parent: office", "parent: lab1");
+    std::fs::write(&file, without)?;
+    let refused = bed.stack(&folder, "up -d")?.fails_with(1)?;
+    holds(
+        &format!("what goes is told: {refused}"),
+        refused.contains("parent-goes"),
+    )?;
+    bed.stack(&folder, "shim check")?.ok()?;
+    bed.stack(&folder, "down")?.ok()?;
+    unchanged(&before, bed, "after a renamed lan")?;
     Ok(Outcome::Passed)
 }
 

@@ -198,6 +198,10 @@ pub fn fate(
     if let Some(owner) = &found.dead_namespace_of {
         return Fate::Restart(Reason::DeadNamespace(owner.clone()));
     }
+    if let Some(network) = found.cut_off.first() {
+        let what = format!("its link in `{network}` is gone");
+        return Fate::Restart(Reason::Changed(vec![what]));
+    }
     start.map_or(Fate::Keep, Fate::Start)
 }
 

@@ -178,6 +178,7 @@ pub fn found(container: &ContainerSummary) -> FoundContainer {
         endpoints,
         ports: ports(container),
         dead_namespace_of: None,
+        cut_off: Vec::new(),
         volumes,
     }
 }

@@ -78,6 +78,7 @@ impl Machine {
         });
         FoundContainer {
             dead_namespace_of: dead,
+            cut_off: Vec::new(),
             ports: if own.found.runs() {
                 own.ports.clone()
             } else {
@@ -178,6 +179,7 @@ impl Machine {
             endpoints,
             ports: Vec::new(),
             dead_namespace_of: None,
+            cut_off: Vec::new(),
             volumes,
         };
         let container = Container {

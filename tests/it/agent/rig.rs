@@ -151,6 +151,7 @@ pub fn bare() -> Observed {
             }],
             ports: Vec::new(),
             dead_namespace_of: None,
+            cut_off: Vec::new(),
             volumes: Vec::new(),
         }],
         ..Observed::default()

@@ -21,7 +21,8 @@ use stack::plan::desired::{Desired, Wishes, desired};
 use stack::plan::diff::network::spec_hash;
 use stack::plan::diff::up::{UpOptions, up};
 use stack::plan::observed::{
-    ContainerState, FoundContainer, FoundEndpoint, FoundNetwork, FoundResource, Observed,
+    ContainerState, FoundContainer, FoundEndpoint, FoundNetwork, FoundResource, FoundVolume,
+    Observed,
 };
 use stack::plan::spec::{ContainerNetwork, Spec};
 use stack::plan::step::{Milestone, Plan};
@@ -119,10 +120,18 @@ fn world_of(stack: &Stack) -> Observed {
                         .collect(),
                     ports: container.ports.clone(),
                     dead_namespace_of: None,
+                    cut_off: Vec::new(),
                     volumes: Vec::new(),
                 });
             }
             Spec::Image(_) => {}
+            Spec::Volume(volume) => observed.volumes.push(FoundVolume {
+                name: volume.name.clone(),
+                project: Some("lab".into()),
+                key: Some(volume.key.clone()),
+                hash: Some(stack::model::hash::of(volume)),
+                driver: "local".into(),
+            }),
             other => {
                 let hash = stack::model::hash::of(other);
                 let found = FoundResource {

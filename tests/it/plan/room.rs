@@ -5,7 +5,7 @@ use stack::model::port::{PortRange, Protocol, PublishedPort};
 use stack::model::service::{Condition, Connection, Service};
 use stack::plan::check::{check, orphan};
 use stack::plan::diff::up::UpOptions;
-use stack::plan::observed::Observed;
+use stack::plan::observed::{ContainerState, Observed};
 
 use super::{check_up, lan_network, network, stack, waits, want, world_of};
 use crate::stacks::{on, service};
@@ -185,4 +185,38 @@ fn a_port_that_a_container_of_others_publishes_is_told() {
     assert!(!told(&observed).is_empty());
     observed.containers[0].ports[0].published = Some(PortRange::single(8081));
     assert_eq!(told(&observed), "");
+}
+
+#[test]
+fn an_address_that_the_engine_chose_is_given_up_where_the_file_asks_for_it_elsewhere() {
+    let free = || on(service("free"), &["lan"]);
+    let before = stack(vec![free()], vec![lan_network("lan")]);
+    let near = fixed(on(service("near"), &["lan"]), "lan", "192.168.1.200");
+    let after = stack(vec![free(), near], vec![lan_network("lan")]);
+    let mut observed = world_of(&before);
+    observed.containers[0].endpoints[0].ipv4 = Some("192.168.1.200".parse().unwrap());
+    check_up(
+        &after,
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 disconnect endpoint/lab-free-1/lab_lan: changed: networks.lab_lan
+        1 create container/lab-near-1: it is not there
+        2 start container/lab-near-1: it is not there after 0, 1
+        3 connect endpoint/lab-free-1/lab_lan: changed: networks.lab_lan after 0, 2
+    "#]],
+    );
+    // Stopped, it has no address.
+    observed.containers[0].state = ContainerState::Exited;
+    observed.containers[0].endpoints[0].ipv4 = None;
+    check_up(
+        &after,
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 start container/lab-free-1: it does not run
+        1 create container/lab-near-1: it is not there
+        2 start container/lab-near-1: it is not there after 1
+    "#]],
+    );
 }

@@ -7,8 +7,13 @@ use stack::model::lan::{Lan, Switch};
 use stack::model::mark;
 use stack::model::network::Network;
 use stack::model::service::{Connection, Service};
+use stack::model::stack::Stack;
+use stack::plan::check::check;
 use stack::plan::diff::up::{UpOptions, up};
-use stack::plan::observed::{ContainerState, HostFacts};
+use stack::plan::observed::{
+    ContainerState, HostFacts, InsideFacts, InsideLink, LinkFact, Observed,
+};
+use stack::plan::spec::Spec;
 
 use super::{check_up, lan_network, network, shown, stack, want, world_of};
 use crate::stacks::{on, service};
@@ -170,6 +175,124 @@ fn a_container_that_is_there_starts_when_its_lan_is_back() {
         2 create shim/shim-lab-lan: it is not there after 0
     "#]]
     .assert_eq(&shown(&plan));
+}
+
+/// The stack of one container on a lan of this name, and the world in which it is up.
+fn up_on_lan(name: &str, parent: &str) -> (Stack, Observed) {
+    let mut stack = stack(vec![on(service("web"), &["lan"])], vec![lan_network("lan")]);
+    let lan = Lan {
+        name: name.parse().unwrap(),
+        ..lan_on(parent)
+    };
+    stack.lans.insert(lan.name.clone(), lan);
+    let mut observed = world_of(&stack);
+    observed.host = Some(HostFacts {
+        may_administer: true,
+        ..HostFacts::default()
+    });
+    for found in observed.resources.values_mut() {
+        found.link = match &found.spec {
+            Spec::Lan(lan) => Some(lan.lan.parent.clone()),
+            Spec::Shim(shim) => Some(shim.name.clone()),
+            _ => None,
+        };
+    }
+    (stack, observed)
+}
+
+#[test]
+fn an_image_that_has_to_come_comes_before_anything_is_cut() {
+    let of = |image: &str, internal: bool| {
+        let mut web = on(service("web"), &["back"]);
+        web.image = image.to_owned();
+        let back = Network {
+            internal,
+            ..network("back")
+        };
+        stack(vec![web], vec![back])
+    };
+    check_up(
+        &of("new", true),
+        &world_of(&of("lab", false)),
+        &UpOptions::default(),
+        expect![[r#"
+            0 pull image/new: it is not there
+            1 disconnect endpoint/lab-web-1/lab_back: because of network/lab_back after 0
+            2 park container/lab-web-1: changed: configuration after 0, 1
+            3 remove network/lab_back: changed: internal after 1, 2
+            4 create network/lab_back: changed: internal after 3
+            5 create container/lab-web-1: changed: configuration after 0, 2, 4
+            6 start container/lab-web-1: changed: configuration after 5
+            7 remove container/lab-web-1: changed: configuration after 2 (farewell)
+        "#]],
+    );
+}
+
+#[test]
+fn a_container_whose_link_went_with_its_parent_starts_anew() {
+    let (stack, mut observed) = up_on_lan("office", "eth0");
+    let inside = |outer: Option<&str>| InsideFacts {
+        container: "lab-web-1".into(),
+        links: vec![InsideLink {
+            link: LinkFact::default(),
+            outer: outer.map(str::to_owned),
+        }],
+    };
+    let names: Vec<_> = observed
+        .on_parents(&stack.project)
+        .into_iter()
+        .map(|found| found.name.clone())
+        .collect();
+    assert_eq!(names, ["lab-web-1"]);
+    observed.note_inside(&[inside(Some("eth0"))]);
+    check_up(&stack, &observed, &UpOptions::default(), expect![""]);
+    observed.note_inside(&[inside(None)]);
+    check_up(
+        &stack,
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 stop container/lab-web-1: changed: its link in `lab_lan` is gone
+        1 start container/lab-web-1: changed: its link in `lab_lan` is gone after 0
+    "#]],
+    );
+}
+
+#[test]
+fn what_stands_on_a_lan_that_gets_another_name_is_made_anew() {
+    let (_, observed) = up_on_lan("old", "eth0");
+    let (after, _) = up_on_lan("new", "eth0");
+    check_up(
+        &after,
+        &observed,
+        &UpOptions::default(),
+        expect![[r#"
+        0 stop container/lab-web-1: because of lan/new
+        1 remove shim/shim-lab-lan: changed: what it stands on is made anew
+        2 remove lan/old: no longer in the file after 1
+        3 create lan/new: it is not there after 2
+        4 start container/lab-web-1: because of lan/new after 0, 3
+        5 create shim/shim-lab-lan: changed: what it stands on is made anew after 1, 3
+    "#]],
+    );
+}
+
+#[test]
+fn a_lan_that_a_network_still_sits_on_is_not_taken_out_of_the_file() {
+    let (mut stack, observed) = up_on_lan("office", "eth0");
+    stack.lans.clear();
+    let told: Vec<String> = check(&stack, &want(&stack), &observed)
+        .into_iter()
+        .filter(|one| one.fatal)
+        .map(|one| format!("{} {}: {}", one.code, one.place.join("."), one.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "parent-goes networks.lan.parent: network `lan`: its parent `eth0` belongs to the lan `office`, which the file \
+             no longer has: it goes, and its link with it"
+        ]
+    );
 }
 
 /// A lan whose parent is this link.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::plan::diff::container::Fate;
 use crate::plan::diff::host::differs;
+use crate::plan::diff::order;
 use crate::plan::diff::up::removal::container_of;
 use crate::plan::diff::up::{Marks, Rewired, Writer};
 use crate::plan::spec::{Kind, ResourceId, Spec};
@@ -56,29 +57,39 @@ impl Writer<'_> {
                 let restarted = self.follows_a_restart(spec);
                 let ends = self.ends_of(&found.spec);
                 let rewired = !ends.is_empty() || !self.joined_by(spec).is_empty();
-                if !differs && found.damage.is_empty() && !restarted && !rewired {
+                let uprooted = self.is_uprooted(id);
+                if !differs && found.damage.is_empty() && !restarted && !rewired && !uprooted {
                     return;
                 }
                 let what = match (differs, found.damage.is_empty(), restarted) {
                     (true, _, _) => vec!["configuration".to_owned()],
                     (false, false, _) => found.damage.clone(),
                     (false, true, true) => vec!["its container starts anew".to_owned()],
-                    (false, true, false) => vec!["its container is connected anew".to_owned()],
+                    (false, true, false) if rewired => {
+                        vec!["its container is connected anew".to_owned()]
+                    }
+                    (false, true, false) => vec!["what it stands on is made anew".to_owned()],
                 };
                 let before = State::Present(Arc::new(found.spec.clone()));
                 let after = State::Present(Arc::clone(spec));
                 let reason = Reason::Changed(what);
-                if ends.is_empty() {
+                if ends.is_empty() && !uprooted {
                     self.draft.step(id, before, after, reason)
                 } else {
                     // It goes before its container stops or is cut off, and comes when that has started or is
-                    // connected, so that, taken back, it finds the container as it was.
+                    // connected, so that, taken back, it finds the container as it was. So with what it stands on.
                     let remove = self.draft.step(id, before, State::Absent, reason.clone());
                     for end in ends {
                         self.draft.after(remove, end);
                     }
                     let create = self.draft.step(id, State::Absent, after, reason);
                     self.draft.after(remove, create);
+                    if uprooted {
+                        for other in &self.uprooted {
+                            order::by_kind(&mut self.draft, *other, (id.kind, remove));
+                        }
+                        self.uprooted.push((id.kind, remove));
+                    }
                     create
                 }
             }
@@ -94,6 +105,27 @@ impl Writer<'_> {
                 start: None,
             },
         );
+    }
+
+    /// Whether something that is there stands, perhaps by way of others, on a lan or link that goes while another of the
+    /// same name comes. The kernel takes along whatever stands on a link.
+    pub(super) fn is_uprooted(&self, id: &ResourceId) -> bool {
+        if self.observed.host.is_none() || !self.observed.resources.contains_key(id) {
+            return false;
+        }
+        let mut grounds = self.desired.needs.iter().filter(|need| {
+            need.who == *id && matches!(need.what.kind, Kind::Lan | Kind::Link | Kind::Shim)
+        });
+        grounds.any(|need| match need.what.kind {
+            Kind::Shim => self.is_uprooted(&need.what),
+            _ => self.is_gone(&need.what) || self.is_uprooted(&need.what),
+        })
+    }
+
+    /// Whether a lan or link that is wanted is not there.
+    pub(super) fn is_gone(&self, ground: &ResourceId) -> bool {
+        let found = self.observed.resources.get(ground);
+        found.is_none_or(|found| found.link.is_none())
     }
 
     /// The steps that take away what a route or door leads to: they stop or park its container, or cut its endpoint.

@@ -112,6 +112,8 @@ struct Writer<'a> {
     /// For each endpoint of a container that stays, by the container's name and the engine's name of the network: the
     /// steps that cut and make it.
     rewired: HashMap<(String, String), Rewired>,
+    /// Steps that remove what stands on a lan or link that is made anew.
+    uprooted: Vec<(Kind, StepIndex)>,
     /// Steps that remove a network that is made anew, with its name.
     removed_networks: Vec<(StepIndex, String)>,
     /// Networks that are replaced, by the engine's name.
@@ -148,6 +150,7 @@ impl<'a> Writer<'a> {
             stops: HashMap::new(),
             discards: HashMap::new(),
             rewired: HashMap::new(),
+            uprooted: Vec::new(),
             removed_networks: Vec::new(),
             replaced,
         };
@@ -199,6 +202,7 @@ impl<'a> Writer<'a> {
             .keys()
             .filter_map(|id| self.service_of(id))
             .collect();
+        let asked = address::asked(self.desired);
         for id in self.order.clone() {
             let Some(spec) = self
                 .desired
@@ -217,6 +221,11 @@ impl<'a> Writer<'a> {
             }
             if let (Fate::Keep, Some(ground)) = (&fate, self.uprooted(spec, found)) {
                 fate = Fate::Restart(Reason::Because(ground));
+            }
+            if let (Fate::Keep, Some(found)) = (&fate, found)
+                && let Some(way) = address::giving_way(&id, spec, found, &asked, self.observed)
+            {
+                fate = way;
             }
             for (donor, bound, restart) in donors.get(&id).into_iter().flatten() {
                 // One more container of a service that stands is no news to those that follow it.
@@ -274,10 +283,7 @@ impl<'a> Writer<'a> {
             let network = ResourceId::new(Kind::Network, &attachment.network);
             self.grounds_of(network)
         });
-        let gone = |ground: &&ResourceId| {
-            let found = self.observed.resources.get(*ground);
-            found.is_none_or(|found| found.link.is_none())
-        };
+        let gone = |ground: &&ResourceId| self.is_gone(ground) || self.is_uprooted(ground);
         grounds.into_iter().find(gone).cloned()
     }
 
@@ -321,6 +327,7 @@ impl<'a> Writer<'a> {
 
     /// The edges that the stack's needs ask for.
     fn needs(&mut self) {
+        let cuts = self.cuts();
         for need in &self.desired.needs {
             let who = self.marks.get(&need.who).copied().unwrap_or_default();
             let own = match need.at {
@@ -341,6 +348,9 @@ impl<'a> Writer<'a> {
                 && let (Some(image), Some(first)) = (what.create, who.first)
             {
                 self.draft.after(image, first);
+                for cut in cuts.get(need.who.name.as_str()).into_iter().flatten() {
+                    self.draft.after(image, *cut);
+                }
             }
             match need.until {
                 Until::Created => {
@@ -369,6 +379,21 @@ impl<'a> Writer<'a> {
                 }
             }
         }
+    }
+
+    /// The steps that cut endpoints, by the container's name.
+    fn cuts(&self) -> HashMap<String, Vec<StepIndex>> {
+        let mut cuts: HashMap<String, Vec<StepIndex>> = HashMap::new();
+        for (index, step) in self.draft.steps().iter().enumerate() {
+            if let State::Present(before) = &step.before
+                && let Spec::Endpoint(endpoint) = before.as_ref()
+                && step.after == State::Absent
+            {
+                let of = cuts.entry(endpoint.container.clone()).or_default();
+                of.push(StepIndex(index));
+            }
+        }
+        cuts
     }
 
     /// A step that changes nothing and stands for a container that runs already and is waited for.

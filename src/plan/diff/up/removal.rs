@@ -218,7 +218,11 @@ impl Writer<'_> {
     }
 
     fn remove_unwanted(&mut self, networks: Vec<Going>, resources: Vec<Going>) {
-        let mut removals: Vec<(When, Kind, StepIndex)> = Vec::new();
+        let uprooted = std::mem::take(&mut self.uprooted);
+        let mut removals: Vec<(When, Kind, StepIndex)> = uprooted
+            .into_iter()
+            .map(|(kind, step)| (When::Early, kind, step))
+            .collect();
         for going in networks.into_iter().chain(resources) {
             let Going {
                 id,
