@@ -4,10 +4,10 @@
 # that does nothing. Needs root. Prints tables in Markdown, and writes them and all samples as JSON.
 #
 #     sh benches/run.sh [--quick] [--tools floor,stack,compose2,compose1,hand] [--parts own,stacks] [--sizes 5,20]
-#                       [--shapes flat,chained,health,lan] [--repeat N | --repeat 5:7,100:2] [--readme]
+#                       [--shapes flat,chained,health,lan] [--repeat N | --repeat 5:7,100:3] [--readme]
 #                       [--engine FOLDER] [--out FOLDER] [--no-build] [--stack PROGRAM]
 #
-#   (none)     everything: about 25 minutes on two quiet cores, and what building takes
+#   (none)     everything: about half an hour on two quiet cores, and what building takes
 #   --quick    5 and 20 containers, flat, twice, without v1: a look in three minutes
 #   --repeat   how often; for all, or by the number of containers
 #   --readme   fill the table in README.md, too
@@ -27,7 +27,7 @@ tools=floor,stack,compose2,compose1,hand
 sizes=5,20,50,100
 shapes=flat,chained,health,lan
 parts=own,stacks
-repeat=5:7,20:5,50:3,100:2
+repeat=5:7,20:5,50:3,100:3
 readme=no
 program=
 engine=
