@@ -123,6 +123,10 @@ mod tests {
             subject,
             took: Duration::ZERO,
         };
+        let skipped = |verb| Event::StepSkipped {
+            subject: subject(Kind::Container, "lab-app-1", verb),
+            because: ResourceId::new(Kind::Shim, "shim-lan"),
+        };
         let events = [
             Event::RunStarted {
                 project: "lab".parse().unwrap(),
@@ -152,6 +156,9 @@ mod tests {
                 error: "the address is in use".into(),
                 hint: None,
             },
+            // Neither made nor started: one line.
+            skipped("create"),
+            skipped("start"),
             Event::UndoStarted { steps: 1 },
         ];
         let mut speaker = Speaker::default();
@@ -171,6 +178,7 @@ mod tests {
                 " Container lab-web-1 Waiting - until healthy",
                 " Container lab-web-1 Healthy",
                 " Shim shim-lan Error",
+                " Container lab-app-1 Skipped: because of Shim shim-lan",
                 " Taking back 1 step",
             ]
         );

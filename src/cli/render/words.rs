@@ -49,6 +49,8 @@ pub fn title(id: &ResourceId) -> String {
 #[derive(Debug, Default)]
 pub struct Speaker {
     replaced: BTreeSet<ResourceId>,
+    /// Those of which it was said that they are skipped: their further steps go without saying.
+    skipped: BTreeSet<ResourceId>,
 }
 
 impl Speaker {
@@ -93,12 +95,13 @@ impl Speaker {
             Event::StepFailed { subject, error, .. } => {
                 line(subject, "Error".to_owned(), error.clone(), Tone::Failed)
             }
-            Event::StepSkipped { subject, because } => line(
-                subject,
-                "Skipped".to_owned(),
-                format!("because of {}", title(because)),
-                Tone::Warning,
-            ),
+            Event::StepSkipped { subject, because } => {
+                if !self.skipped.insert(subject.id.clone()) {
+                    return None;
+                }
+                let detail = format!("because of {}", title(because));
+                line(subject, "Skipped".to_owned(), detail, Tone::Warning)
+            }
             Event::Waiting {
                 subject, milestone, ..
             } => {
