@@ -19,18 +19,20 @@ use crate::file::active::Dependencies;
 use crate::file::files::Files;
 use crate::file::request::{Request, Resources, Text};
 use crate::model::mark;
+use crate::model::name::ServiceName;
 use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
-use crate::plan::check::{check, orphan};
+use crate::plan::check::{Finding, check, orphan};
 use crate::plan::desired::{Desired, Wishes, containers, desired};
 use crate::plan::diff::PlanError;
 use crate::plan::diff::container::Recreate;
 use crate::plan::diff::up::image::fetch;
 use crate::plan::diff::up::{UpOptions, orphans, up};
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::{ResourceId, Spec};
+use crate::plan::spec::{ImageSource, ResourceId, Spec};
 use crate::plan::step::{Plan, State};
 use crate::world::World;
+use crate::world::engine::build;
 
 /// How containers and images come about: what `up` and `create` have in common.
 #[derive(Debug, Clone, Default, Args)]
@@ -212,6 +214,10 @@ pub async fn intend(
     if !options.remove_orphans {
         orphan::check(stack, &wanted, &observed, &mut findings);
     }
+    // A plan without an engine builds nothing.
+    if !observed.engine.version.is_empty() {
+        builds(stack, &wanted, &observed, &options, &mut findings);
+    }
     opened.tell(&findings, context)?;
     tell_orphans(context, stack, &observed, &options);
     let fetch = fetch(stack, &wanted, &options).map_err(|error| plan_failure(&error, opened))?;
@@ -222,6 +228,37 @@ pub async fn intend(
         options,
         wishes,
     })
+}
+
+/// Tells what would be missing when images are built.
+fn builds(
+    stack: &Stack,
+    wanted: &Desired,
+    observed: &Observed,
+    options: &UpOptions,
+    findings: &mut Vec<Finding>,
+) {
+    for spec in wanted.specs.values() {
+        let Spec::Image(image) = spec.as_ref() else {
+            continue;
+        };
+        let ImageSource::Build(build) = &image.source else {
+            continue;
+        };
+        if observed.images.contains_key(&image.reference) && !options.build {
+            continue;
+        }
+        let built = |name: &&ServiceName| {
+            let service = stack.services.get(*name);
+            service.is_some_and(|service| service.build.is_some())
+        };
+        let service = image.services.iter().find(built);
+        if let (Some(missing), Some(service)) = (build::missing(build), service) {
+            let message = format!("cannot build image `{}`: {missing}", image.reference);
+            let place = ["services", service.as_str(), "build"];
+            findings.push(Finding::error("cannot-build", &place, message));
+        }
+    }
 }
 
 impl Intent {

@@ -20,6 +20,10 @@ pub fn tests() -> Vec<Test> {
             name: "daily::anonymous_volumes_outlive_a_change_and_go_with_their_container",
             run: Run::Host(anonymous),
         },
+        Test {
+            name: "daily::what_is_missing_for_a_build_is_told_before_anything_is_done",
+            run: Run::Host(build_missing),
+        },
     ]
 }
 
@@ -217,5 +221,42 @@ services:
         seen?;
         same(removal, left?, before)?;
     }
+    Ok(Outcome::Passed)
+}
+
+fn build_missing(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let write = |services: &str| {
+        let file = folder.path().join("stack.yaml");
+        std::fs::write(file, format!("name: daily\nservices:\n{services}"))
+    };
+    write("  web: {image: stack-lab, network_mode: none, stop_grace_period: 0s}\n")?;
+    bed.stack(folder.path(), "up --detach")?.ok()?;
+    write(
+        "  web: {image: other, build: ./nope, network_mode: none, stop_grace_period: 0s}
+  new: {build: {context: ., dockerfile: none}, networks: [n]}
+networks: {n: {}}
+",
+    )?;
+    let seen = bed.stack(folder.path(), "up --detach");
+    let ps = bed.docker("ps --format {{.Names}}:{{.Image}} --filter name=daily");
+    bed.stack(folder.path(), "down")?.ok()?;
+    let said = seen?.fails_with(1)?;
+    holds(
+        &format!("both are told, with their places: {said}"),
+        [
+            "nope is not a folder",
+            "stack.yaml:3:",
+            "there is no Dockerfile",
+            "stack.yaml:4:",
+        ]
+        .iter()
+        .all(|part| said.contains(part)),
+    )?;
+    holds(
+        &format!("nothing was begun: {said}"),
+        said.trim_end().ends_with("nothing was changed"),
+    )?;
+    same("what runs still", ps?.trim(), "daily-web-1:stack-lab")?;
     Ok(Outcome::Passed)
 }

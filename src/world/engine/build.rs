@@ -75,6 +75,14 @@ pub async fn build(
     Ok(())
 }
 
+/// What of a build is missing on this machine, in a sentence: its folder, its Dockerfile.
+pub fn missing(build: &Build) -> Option<String> {
+    match is_url(&build.context) {
+        true => None,
+        false => Context::open(build).err(),
+    }
+}
+
 fn is_url(context: &str) -> bool {
     [
         "http://",
