@@ -1,11 +1,17 @@
 //! Names as a program in the namespace would ask for them: the hosts file first, then the resolver of its resolv.conf,
 //! one question for IPv4 and one for IPv6 (RFC 1035, RFC 3596).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::reach::compare::{Seen, SeenOutcome};
@@ -41,12 +47,43 @@ impl Resolver {
     }
 }
 
+/// What names of one namespace lead to, each asked once however many want to know at the same time.
+pub struct Names {
+    resolver: Resolver,
+    asked: RefCell<HashMap<String, Rc<OnceCell<Answered>>>>,
+}
+
+/// The addresses of a name, or what was seen instead.
+type Answered = Result<Vec<IpAddr>, Seen>;
+
+impl Names {
+    /// Nothing is asked yet.
+    pub fn new(resolver: Resolver) -> Names {
+        Names {
+            resolver,
+            asked: RefCell::default(),
+        }
+    }
+
+    /// The addresses of a name, or what was seen instead.
+    pub async fn addresses(&self, name: &str, whole: Duration) -> Result<Vec<IpAddr>, Seen> {
+        let cell = {
+            let mut asked = self.asked.borrow_mut();
+            Rc::clone(asked.entry(name.to_owned()).or_default())
+        };
+        let answered = cell.get_or_init(|| resolve(&self.resolver, name, whole));
+        answered.await.clone()
+    }
+
+    /// What had no answer is asked anew by whoever wants to know next.
+    pub fn forget_failures(&self) {
+        let failed = |cell: &Rc<OnceCell<Answered>>| cell.get().is_some_and(Result::is_err);
+        self.asked.borrow_mut().retain(|_, cell| !failed(cell));
+    }
+}
+
 /// The addresses of a name, IPv4 first, or what was seen instead.
-pub async fn resolve(
-    resolver: &Resolver,
-    name: &str,
-    whole: Duration,
-) -> Result<Vec<IpAddr>, Seen> {
+async fn resolve(resolver: &Resolver, name: &str, whole: Duration) -> Result<Vec<IpAddr>, Seen> {
     let lines = resolver.hosts.iter().filter(|(line, _)| line == name);
     let lines: Vec<IpAddr> = lines.map(|(_, address)| *address).collect();
     if !lines.is_empty() {
@@ -103,12 +140,34 @@ async fn ask(server: IpAddr, name: &str, kind: u16) -> io::Result<Answer> {
             Err(_) => {}
             Ok(Err(error)) => return Err(error),
             Ok(Ok(length)) => {
-                if let Some(answer) = answer(&buffer[..length], &message) {
+                let bytes = &buffer[..length];
+                if is_cut(bytes, &message) {
+                    return ask_by_stream(server, &message).await;
+                }
+                if let Some(answer) = answer(bytes, &message) {
                     return Ok(answer);
                 }
             }
         }
     }
+}
+
+/// The same over TCP, where an answer has room for any number of addresses (RFC 7766): a length before each message.
+async fn ask_by_stream(server: IpAddr, message: &[u8]) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(SocketAddr::new(server, 53)).await?;
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    stream
+        .write_all(&[&length.to_be_bytes(), message].concat())
+        .await?;
+    let length = usize::from(stream.read_u16().await?);
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    answer(&bytes, message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// Whether this is the answer to the question and says that it had no room for all of it (TC, RFC 1035 section 4.1.1).
+fn is_cut(bytes: &[u8], asked: &[u8]) -> bool {
+    bytes.get(..2) == asked.get(..2) && bytes.get(2).is_some_and(|flags| flags & 0x82 == 0x82)
 }
 
 fn question(name: &str, kind: u16) -> io::Result<Vec<u8>> {
@@ -169,7 +228,7 @@ fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{A, answer, question};
+    use super::{A, answer, is_cut, question};
 
     #[test]
     fn an_answer_is_read_and_a_cut_one_is_none() {
@@ -188,5 +247,8 @@ mod tests {
             assert!(answer(&bytes[..cut], &asked).is_none());
         }
         assert!(question("a..b", A).is_err());
+        assert!(!is_cut(&bytes, &asked));
+        bytes[2] |= 0x02;
+        assert!(is_cut(&bytes, &asked));
     }
 }

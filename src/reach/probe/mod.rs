@@ -16,9 +16,11 @@ pub mod sockets;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -40,6 +42,8 @@ pub struct Patience {
     pub neighbours: usize,
     /// Questions at once in each.
     pub questions: usize,
+    /// Questions at once in all together; fewer where this process may not open so many sockets.
+    pub together: usize,
 }
 
 impl Default for Patience {
@@ -48,6 +52,7 @@ impl Default for Patience {
             whole: Duration::from_millis(2600),
             neighbours: 400,
             questions: 200,
+            together: 2000,
         }
     }
 }
@@ -95,6 +100,7 @@ pub async fn probe(
         true => learned(places).await,
         false => BTreeMap::new(),
     };
+    let together = patience.together.min(sockets_allowed() / SOCKETS_EACH);
     while let Some((weight, ..)) = waiting.front() {
         if neighbours::room() < *weight {
             forget(places, &known).await;
@@ -103,7 +109,7 @@ pub async fn probe(
             tokio::time::sleep(neighbours::AGED).await;
         }
         let most = patience.neighbours.min(neighbours::room());
-        let round = next_round(&mut waiting, most);
+        let round = next_round(&mut waiting, most, (patience.questions, together));
         for (number, answer) in asked_at_once(scene, places, round, patience).await {
             if let Some(slot) = seen.get_mut(number) {
                 *slot = Some(answer);
@@ -127,19 +133,42 @@ async fn forget(places: &BTreeMap<Viewpoint, Place>, known: &BTreeMap<&Viewpoint
 /// Who asks what.
 type Jobs<'a> = Vec<(&'a Viewpoint, Vec<Job>)>;
 
-/// The next askers: one, and as many more as ask no more neighbours together than so many.
+/// A question for a name has two at the same time, one for each address family.
+const SOCKETS_EACH: usize = 2;
+
+/// What else this process has open.
+const OTHER_FILES: usize = 256;
+
+/// How many sockets this process may have at once, after it has been given all that it may ask for.
+fn sockets_allowed() -> usize {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let allowed = limits.map_or(1024, |(soft, hard)| {
+        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => hard,
+            Err(_) => soft,
+        }
+    });
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    allowed.saturating_sub(OTHER_FILES).max(SOCKETS_EACH)
+}
+
+/// The next askers: one, and as many more as ask no more neighbours together than so many, and have no more questions open
+/// together than so many, of which each opens so many at once.
 fn next_round<'a>(
     waiting: &mut VecDeque<(usize, &'a Viewpoint, Vec<Job>)>,
     most: usize,
+    (each, together): (usize, usize),
 ) -> Jobs<'a> {
     let mut round = Vec::new();
-    let mut asked = 0;
+    let (mut asked, mut open) = (0, 0);
     while let Some((weight, viewpoint, jobs)) = waiting.pop_front() {
-        if !round.is_empty() && asked + weight > most {
+        let opens = jobs.len().min(each);
+        if !round.is_empty() && (asked + weight > most || open + opens > together) {
             waiting.push_front((weight, viewpoint, jobs));
             break;
         }
         asked += weight;
+        open += opens;
         round.push((viewpoint, jobs));
     }
     round
@@ -250,21 +279,23 @@ fn inside(
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let gate = Arc::new(Semaphore::new(patience.questions));
+        let names = Rc::new(dns::Names::new(resolver.clone()));
         let mut tasks = Vec::new();
         for job in jobs {
             let gate = Arc::clone(&gate);
-            let resolver = resolver.clone();
+            let names = Rc::clone(&names);
             let bound = bound.to_vec();
             tasks.push(tokio::task::spawn_local(async move {
                 let _turn = gate.acquire().await;
                 let begin = Instant::now();
-                let mut seen = one(&resolver, &job, &bound, patience.whole).await;
+                let mut seen = one(&names, &job, &bound, patience.whole).await;
                 // The kernel remembers for a moment that nobody answered, and has no room for a neighbour for a moment;
                 // what fails at once is asked again.
                 while fails_soon(seen.outcome, begin.elapsed()) {
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     let rest = patience.whole.saturating_sub(begin.elapsed());
-                    seen = one(&resolver, &job, &bound, rest).await;
+                    names.forget_failures();
+                    seen = one(&names, &job, &bound, rest).await;
                 }
                 seen.milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
                 (job.number, seen)
@@ -288,12 +319,12 @@ fn fails_soon(outcome: SeenOutcome, elapsed: Duration) -> bool {
     ) && elapsed < Duration::from_millis(900)
 }
 
-async fn one(resolver: &dns::Resolver, job: &Job, bound: &[IpAddr], whole: Duration) -> Seen {
+async fn one(names: &dns::Names, job: &Job, bound: &[IpAddr], whole: Duration) -> Seen {
     let question = &job.question;
     let addresses = match &question.to {
         Target::Address(address) => vec![*address],
         Target::Internet => Vec::new(),
-        Target::Name(name) => match dns::resolve(resolver, name, whole).await {
+        Target::Name(name) => match names.addresses(name, whole).await {
             Err(seen) => return seen,
             Ok(addresses) => {
                 let elsewhere = !job.meant.is_empty()
