@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use stack::model::mark::{LinkMark, ROUTE_PROTOCOL};
-use stack::model::network::Pool;
+use stack::model::network::{Network, Pool};
 use stack::model::stack::Stack;
 use stack::plan::check::check;
 use stack::plan::observed::{HostFacts, LinkFact, Observed, RouteFact};
@@ -46,6 +46,18 @@ fn told(stack: &Stack, observed: &Observed) -> Vec<String> {
         .collect()
 }
 
+/// A bridge with a subnet.
+fn bridge() -> Network {
+    let mut back = network("back");
+    back.ipam.pools = vec![Pool {
+        subnet: Some("10.50.3.0/24".parse().unwrap()),
+        ip_range: None,
+        gateway: None,
+        aux_addresses: IndexMap::new(),
+    }];
+    back
+}
+
 fn host_with(routes: Vec<RouteFact>, links: Vec<LinkFact>) -> HostFacts {
     HostFacts {
         may_administer: true,
@@ -57,14 +69,7 @@ fn host_with(routes: Vec<RouteFact>, links: Vec<LinkFact>) -> HostFacts {
 
 #[test]
 fn a_bridge_is_held_against_the_hosts_routes() {
-    let mut back = network("back");
-    back.ipam.pools = vec![Pool {
-        subnet: Some("10.50.3.0/24".parse().unwrap()),
-        ip_range: None,
-        gateway: None,
-        aux_addresses: IndexMap::new(),
-    }];
-    let stack = stack(vec![on(service("web"), &["back"])], vec![back]);
+    let stack = stack(vec![on(service("web"), &["back"])], vec![bridge()]);
     let mut observed = Observed::default();
     let mut with = |destination: &str, link: &str, protocol: u8| {
         observed.host = Some(host_with(
@@ -96,14 +101,7 @@ fn a_bridge_is_held_against_the_hosts_routes() {
 
 #[test]
 fn a_route_of_ours_that_goes_is_in_nobodys_way() {
-    let mut back = network("back");
-    back.ipam.pools = vec![Pool {
-        subnet: Some("10.50.3.0/24".parse().unwrap()),
-        ip_range: None,
-        gateway: None,
-        aux_addresses: IndexMap::new(),
-    }];
-    let mut stack = stack(vec![on(service("web"), &["back"])], vec![back]);
+    let mut stack = stack(vec![on(service("web"), &["back"])], vec![bridge()]);
     let mark = |project: &str| LinkMark {
         project: project.into(),
         kind: "shim".into(),
