@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use crate::model::name::ProjectName;
@@ -26,6 +26,9 @@ use crate::world::host::{Endpoints, Host};
 use crate::world::netns::Namespace;
 use crate::world::text::Text;
 use crate::world::{ErrorKind, Progress, World, WorldError};
+
+/// How many containers are looked into at once.
+const LOOKS: usize = 16;
 
 /// The engine and its host.
 pub struct Live {
@@ -203,17 +206,20 @@ impl World for Live {
         let Ok(host) = self.host().await else {
             return Ok(Vec::new());
         };
-        let look = containers.iter().map(|container| async {
-            let name = &container.name;
-            let Some(process) = self.engine.container_process(&container.engine_id).await? else {
+        let engine = &self.engine;
+        let containers: Vec<(String, String)> = containers
+            .iter()
+            .map(|found| (found.name.clone(), found.engine_id.clone()))
+            .collect();
+        let looks = containers.into_iter().map(|(container, id)| async move {
+            let Some(process) = engine.container_process(&id).await? else {
                 return Ok::<_, WorldError>(None);
             };
-            Ok(host.inside(process).await.ok().map(|links| InsideFacts {
-                container: name.clone(),
-                links,
-            }))
+            let links = host.inside(process).await.ok();
+            Ok(links.map(|links| InsideFacts { container, links }))
         });
-        let found = try_join_all(look).await?;
+        let looks = stream::iter(looks).buffered(LOOKS);
+        let found: Vec<Option<InsideFacts>> = looks.try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
