@@ -132,37 +132,43 @@ fn users(stack: &Stack, desired: &Desired, observed: &Observed, findings: &mut V
         let Fate::Replace(what) = fate(network, observed) else {
             continue;
         };
-        let is_user = |found: &&FoundContainer| {
-            (found.project.as_deref() != project || found.one_off)
-                && found.runs()
-                && found
-                    .endpoints
-                    .iter()
-                    .any(|own| own.network == network.name)
+        // A service that was not named, or is off, stays as it is; so does what others made, or `run`.
+        let is_left = |found: &FoundContainer| {
+            let service = found.service.as_ref();
+            service.is_some_and(|service| stack.inactive.contains(service)) && !found.one_off
         };
-        let users: Vec<&str> = observed
+        let stays = |found: &FoundContainer| {
+            found.project.as_deref() != project || found.one_off || is_left(found)
+        };
+        let is_on = |found: &FoundContainer| {
+            let mut endpoints = found.endpoints.iter();
+            found.runs() && endpoints.any(|own| own.network == network.name)
+        };
+        let users: Vec<&FoundContainer> = observed
             .containers
             .iter()
-            .filter(is_user)
-            .map(|found| found.name.as_str())
+            .filter(|found| stays(found) && is_on(found))
             .collect();
         if users.is_empty() {
             continue;
         }
-        let (key, users) = (network.key.as_str(), users.join(", "));
-        findings.push(
-            Finding::error(
-                "network-in-use",
-                &["networks", key],
-                format!(
-                    "network `{key}` has to be made anew (changed: {}), and containers that are none of its services' are on it: {users}",
-                    what.join(", ")
-                ),
-            )
-            .hint(format!(
+        let key = network.key.as_str();
+        let all_left = users
+            .iter()
+            .all(|found| found.project.as_deref() == project && is_left(found));
+        let hint = match all_left {
+            true => "bring up all that is on it together: stack up".to_owned(),
+            false => format!(
                 "take them off first: docker network disconnect {} CONTAINER",
                 network.name
-            )),
+            ),
+        };
+        let users: Vec<&str> = users.iter().map(|found| found.name.as_str()).collect();
+        let message = format!(
+            "network `{key}` has to be made anew (changed: {}), and these containers on it stay as they are: {}",
+            what.join(", "),
+            users.join(", ")
         );
+        findings.push(Finding::error("network-in-use", &["networks", key], message).hint(hint));
     }
 }

@@ -93,6 +93,37 @@ fn a_network_that_a_one_off_or_an_orphan_is_on_is_not_made_anew() {
 }
 
 #[test]
+fn a_network_that_a_service_that_was_not_named_is_on_is_not_made_anew() {
+    let of = |internal: bool| {
+        let back = Network {
+            internal,
+            ..network("back")
+        };
+        let services = vec![on(service("web"), &["back"]), on(service("db"), &["back"])];
+        stack(services, vec![back])
+    };
+    let mut observed = world_of(&of(false));
+    observed.engine.version = "20.10.24".into();
+    let mut after = of(true);
+    assert_eq!(told(&after, &observed), []);
+    after.services.shift_remove("db");
+    after.inactive.push("db".parse().unwrap());
+    let findings = check(&after, &want(&after), &observed);
+    let told: Vec<_> = findings
+        .iter()
+        .map(|one| (one.message.as_str(), one.hint.as_deref().unwrap_or("")))
+        .collect();
+    assert_eq!(
+        told,
+        [(
+            "network `back` has to be made anew (changed: internal), and these containers on it stay as they are: \
+             lab-db-1",
+            "bring up all that is on it together: stack up"
+        )]
+    );
+}
+
+#[test]
 fn a_volume_that_was_made_with_other_settings_is_told() {
     let mut stack = stack(vec![service("web")], Vec::new());
     let volume = |driver_opts: &[(&str, &str)]| {
