@@ -132,7 +132,7 @@ fn compose(program: &str, text: &str) -> String {
         return "no file".to_owned();
     }
     let start = Instant::now();
-    let script = "timeout 60 \"$0\" -f \"$1\" config -q 2>/dev/null; echo $?; times";
+    let script = "timeout --signal=KILL 60 \"$0\" -f \"$1\" config -q 2>/dev/null; echo $?; times";
     let output = Command::new("sh")
         .args(["-c", script, program])
         .arg(&file)
