@@ -3,6 +3,7 @@
 //! A name that exists has been checked; nobody checks it again. What a *file* may say is wider (Compose cleans
 //! directory names, for example); that leniency belongs to the reader, not here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -195,6 +196,13 @@ impl LinkName {
     }
 }
 
+/// A word of a command that a user is told to type, in quotes where a shell would take it apart: the kernel allows links
+/// any name without `/`, `:` and white space.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    // Only a NUL byte cannot be quoted, and no name has one.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{LinkName, ProjectName};
@@ -213,6 +221,18 @@ mod tests {
         assert!("lab-1_x".parse::<ProjectName>().is_ok());
         for wrong in ["", "Lab", "-lab", "lab.x"] {
             assert!(wrong.parse::<ProjectName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        for (word, wanted) in [
+            ("eth0.20", "eth0.20"),
+            ("br-0123", "br-0123"),
+            ("a;reboot", "'a;reboot'"),
+            ("$(x)", "'$(x)'"),
+        ] {
+            assert_eq!(super::shell_word(word), wanted);
         }
     }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
 use crate::model::address;
+use crate::model::name::shell_word;
 use crate::model::network::Network;
 use crate::model::stack::Stack;
 use crate::plan::check::{self, overlap};
@@ -236,8 +237,9 @@ fn stolen(network: &Network, host: &HostFacts, findings: &mut Vec<Finding>) {
                     "the host sends what is for those containers there",
                 )
                 .mend(format!(
-                    "ip route delete {} dev {link}; or another ip_range",
-                    route.destination
+                    "ip route delete {} dev {}; or another ip_range",
+                    route.destination,
+                    shell_word(link)
                 )),
             );
         }

@@ -4,6 +4,7 @@ use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
 use crate::model::address::overlap;
 use crate::model::mark::LinkMark;
+use crate::model::name::shell_word;
 use crate::plan::machine::{Machine, Remedy};
 use crate::plan::observed::{HostFacts, LinkFact};
 
@@ -41,7 +42,7 @@ fn extra(link: &LinkFact, findings: &mut Vec<Finding>) {
             )
             .mend(format!(
                 "ip address del {address} dev {}; and tell that client to leave the link alone",
-                link.name
+                shell_word(&link.name)
             )),
         );
     }
@@ -63,7 +64,10 @@ fn strict(link: &LinkFact, machine: &Machine, findings: &mut Vec<Finding>) {
             "what comes from a container that has no route yet is dropped",
         )
         // With slashes, as a link's name may have dots.
-        .mend(format!("sysctl -w net/ipv4/conf/{}/rp_filter=2", link.name))
+        .mend(format!(
+            "sysctl -w {}",
+            shell_word(&format!("net/ipv4/conf/{}/rp_filter=2", link.name))
+        ))
         .remedy(Remedy::Setting {
             path: format!("ipv4/conf/{}/rp_filter", link.name),
             value: "2".to_owned(),
@@ -98,8 +102,8 @@ fn wide(link: &LinkFact, host: &HostFacts, findings: &mut Vec<Finding>) {
                     "ip address add {}/{} dev {} noprefixroute && ip address del {address} dev {}; or `shim:` in the stack file",
                     address.addr(),
                     address.max_prefix_len(),
-                    link.name,
-                    link.name
+                    shell_word(&link.name),
+                    shell_word(&link.name)
                 )),
             );
         }
@@ -128,7 +132,11 @@ fn size(link: &LinkFact, lower: &LinkFact, findings: &mut Vec<Finding>) {
             ),
             "big frames are lost between those who use the one and the other, without a word",
         )
-        .mend(format!("ip link set {} mtu {}", link.name, lower.mtu)),
+        .mend(format!(
+            "ip link set {} mtu {}",
+            shell_word(&link.name),
+            lower.mtu
+        )),
     );
 }
 
@@ -154,7 +162,7 @@ fn twin(link: &LinkFact, host: &HostFacts, findings: &mut Vec<Finding>) {
             )
             .mend(format!(
                 "ip link set {} address 02:…, another one",
-                link.name
+                shell_word(&link.name)
             )),
         );
     }

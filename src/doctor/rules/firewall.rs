@@ -3,6 +3,7 @@
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity, shims};
 use crate::model::mark::LinkMark;
+use crate::model::name::shell_word;
 use crate::model::stack::Stack;
 use crate::plan::machine::{Backend, FilterChain, Verdict, docker_user_rules};
 
@@ -66,7 +67,7 @@ fn programs(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {
             )
             .mend(format!(
                 "firewall-cmd --permanent --zone=trusted --add-interface={} && firewall-cmd --reload",
-                shut.map_or(named, String::as_str)
+                shell_word(shut.map_or(named, String::as_str))
             )),
         );
     }
@@ -79,7 +80,7 @@ fn programs(facts: &Facts, stack: Option<&Stack>, findings: &mut Vec<Finding>) {
                 "ufw is on",
                 "it drops what containers send to the host by a shim; published ports pass it by, as docker's rules come first",
             )
-            .mend(format!("ufw allow in on {named}")),
+            .mend(format!("ufw allow in on {}", shell_word(named))),
         );
     }
 }

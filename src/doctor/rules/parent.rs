@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
+use crate::model::name::shell_word;
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::machine::Remedy;
@@ -113,7 +114,7 @@ fn of_network(
                     network.key
                 ),
             )
-            .mend(format!("ip link delete {}", sitting.name)),
+            .mend(format!("ip link delete {}", shell_word(&sitting.name))),
         );
     }
 }
@@ -158,7 +159,7 @@ fn size(network: &Network, link: &LinkFact, findings: &mut Vec<Finding>) {
             )
             .mend(format!(
                 "ip link set {} mtu {mtu}, where the wire carries that; or leave the option out",
-                link.name
+                shell_word(&link.name)
             )),
         );
     }
@@ -190,7 +191,7 @@ fn look(link: &LinkFact, host: &HostFacts, macvlan: bool, findings: &mut Vec<Fin
                 "somebody has made it promiscuous",
                 "it hands every frame of its wire to this host; networks on it do not need that, unless a hypervisor's port is behind it",
             )
-            .mend(format!("ip link set {name} promisc off, where nobody needs it; `promiscuous: auto` sets and resets it with the stack")),
+            .mend(format!("ip link set {} promisc off, where nobody needs it; `promiscuous: auto` sets and resets it with the stack", shell_word(name))),
         );
     }
     if let Some(master) = &link.master {
@@ -219,7 +220,7 @@ fn look(link: &LinkFact, host: &HostFacts, macvlan: bool, findings: &mut Vec<Fin
                 "it is down",
                 "nothing on it works, and engines start containers on it without a word",
             )
-            .mend(format!("ip link set {name} up")),
+            .mend(format!("ip link set {} up", shell_word(name))),
         );
     } else if !link.carrier {
         findings.push(

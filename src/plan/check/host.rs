@@ -1,6 +1,6 @@
 //! What the engine's host cannot do or does not have: the right to change it, parents, free link names.
 
-use crate::model::name::{LinkName, ProjectName};
+use crate::model::name::{LinkName, ProjectName, shell_word};
 use crate::model::network::{Driver, Network, Parent};
 use crate::model::stack::Stack;
 use crate::plan::check::Finding;
@@ -285,7 +285,10 @@ fn parent_link(
                 &place,
                 format!("network `{key}`: its parent `{name}` is down"),
             )
-            .hint(format!("bring it up: ip link set {name} up")),
+            .hint(format!(
+                "bring it up: ip link set {} up",
+                shell_word(name.as_str())
+            )),
         );
     } else if link.wireless && matches!(network.driver, Driver::Macvlan(_)) {
         findings.push(
@@ -401,7 +404,7 @@ fn shared_parent(
                 &place,
                 format!("network `{key}`: the {other_kind} link `{}` sits on `{link}`; the kernel allows only one kind on a parent", foreign.name),
             )
-            .hint(format!("remove it (ip link delete {}), or use another parent", foreign.name)),
+            .hint(format!("remove it (ip link delete {}), or use another parent", shell_word(&foreign.name))),
         );
     }
 }
