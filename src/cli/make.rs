@@ -22,6 +22,7 @@ use crate::model::mark;
 use crate::model::name::ServiceName;
 use crate::model::service::PullPolicy;
 use crate::model::stack::Stack;
+use crate::plan::check::host::place_of;
 use crate::plan::check::{Finding, check, orphan};
 use crate::plan::desired::{Desired, Wishes, containers, desired};
 use crate::plan::diff::PlanError;
@@ -29,10 +30,10 @@ use crate::plan::diff::container::Recreate;
 use crate::plan::diff::up::image::fetch;
 use crate::plan::diff::up::{UpOptions, orphans, up};
 use crate::plan::observed::{Observed, Scope};
-use crate::plan::spec::{ImageSource, ResourceId, Spec};
+use crate::plan::spec::{ImageSource, Kind, ResourceId, Spec};
 use crate::plan::step::{Plan, State};
-use crate::world::World;
 use crate::world::engine::build;
+use crate::world::{ErrorKind, World};
 
 /// How containers and images come about: what `up` and `create` have in common.
 #[derive(Debug, Clone, Default, Args)]
@@ -218,6 +219,7 @@ pub async fn intend(
     if !observed.engine.version.is_empty() {
         builds(stack, &wanted, &observed, &options, &mut findings);
     }
+    foreseen(world, stack, &wanted, &observed, &mut findings).await?;
     opened.tell(&findings, context)?;
     tell_orphans(context, stack, &observed, &options);
     let fetch = fetch(stack, &wanted, &options).map_err(|error| plan_failure(&error, opened))?;
@@ -228,6 +230,51 @@ pub async fn intend(
         options,
         wishes,
     })
+}
+
+/// Tells what the engine's host would refuse of what is to be made there.
+async fn foreseen(
+    world: &impl World,
+    stack: &Stack,
+    wanted: &Desired,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    // Who may not change the host may not try it either; that was told.
+    if observed
+        .host
+        .as_ref()
+        .is_none_or(|host| !host.may_administer)
+    {
+        return Ok(());
+    }
+    let is_there = |id: &ResourceId| match id.kind {
+        Kind::Network => {
+            let mut networks = observed.networks.iter();
+            networks.any(|network| network.spec.name == id.name)
+        }
+        _ => observed.resources.contains_key(id),
+    };
+    let missing: Vec<&Spec> = wanted
+        .specs
+        .iter()
+        .filter(|(id, _)| (id.kind.on_host() || id.kind == Kind::Network) && !is_there(id))
+        .map(|(_, spec)| spec.as_ref())
+        .collect();
+    for (id, error) in world.foresee(&stack.project, &missing).await? {
+        let code = match error.kind {
+            ErrorKind::Taken => "name-taken",
+            _ => "kernel-kind",
+        };
+        let place = place_of(stack, &id);
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        let finding = Finding::error(code, &place, error.to_string());
+        findings.push(match error.hint {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        });
+    }
+    Ok(())
 }
 
 /// Tells what would be missing when images are built.

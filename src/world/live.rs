@@ -18,7 +18,7 @@ use crate::model::name::ProjectName;
 use crate::plan::observed::{
     FoundContainer, FoundResource, HostFacts, InsideFacts, Observed, Scope,
 };
-use crate::plan::spec::ResourceId;
+use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::{Milestone, Step};
 use crate::world::engine::Engine;
 use crate::world::engine::connect::Surroundings;
@@ -221,6 +221,17 @@ impl World for Live {
         let looks = stream::iter(looks).buffered(LOOKS);
         let found: Vec<Option<InsideFacts>> = looks.try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn foresee(
+        &self,
+        project: &ProjectName,
+        wanted: &[&Spec],
+    ) -> Result<Vec<(ResourceId, WorldError)>, WorldError> {
+        match self.host().await {
+            Ok(host) => host.foresee(project, wanted).await,
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     async fn change(

@@ -16,7 +16,7 @@ use std::future::Future;
 
 use crate::model::name::ProjectName;
 use crate::plan::observed::{FoundContainer, InsideFacts, Observed, Scope};
-use crate::plan::spec::ResourceId;
+use crate::plan::spec::{ResourceId, Spec};
 use crate::plan::step::{Milestone, Step};
 
 /// Everything outside of this process.
@@ -30,6 +30,15 @@ pub trait World: Send + Sync {
         &self,
         _containers: &[&FoundContainer],
     ) -> impl Future<Output = Result<Vec<InsideFacts>, WorldError>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// What would be refused of resources that are to be made, as far as that can be known before. Makes nothing.
+    fn foresee(
+        &self,
+        _project: &ProjectName,
+        _wanted: &[&Spec],
+    ) -> impl Future<Output = Result<Vec<(ResourceId, WorldError)>, WorldError>> + Send {
         std::future::ready(Ok(Vec::new()))
     }
 

@@ -45,6 +45,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(lan_renamed),
         },
         Test {
+            name: "faults::what_the_kernel_or_a_namespace_of_others_refuses_is_told_before",
+            run: Run::Host(refused_before),
+        },
+        Test {
             name: "faults::an_engine_that_dies_under_up_leaves_nothing_in_the_end",
             run: Run::OwnHost(engine_dies),
         },
@@ -405,6 +409,52 @@ fn lan_renamed(bed: &Bed) -> Result<Outcome, Failure> {
     bed.stack(&folder, "shim check")?.ok()?;
     bed.stack(&folder, "down")?.ok()?;
     unchanged(&before, bed, "after a renamed lan")?;
+    Ok(Outcome::Passed)
+}
+
+fn refused_before(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = |machines: &str, parent: &str| {
+        let text = format!(
+            "name: before
+lans: {{office: {{parent: lab8, subnet: 10.98.0.0/24, gateway: 10.98.0.1, address: 10.98.0.2, hosts: {{{machines}}}}}}}
+networks:
+  n: {{driver: macvlan, parent: {parent}, ipam: {{config: [{{subnet: 10.98.0.0/24, ip_range: 10.98.0.128/26}}]}}}}
+  plain: {{}}
+services:
+  web: {{image: stack-lab, networks: [n, plain], stop_grace_period: 0s}}
+"
+        );
+        std::fs::write(folder.path().join("stack.yaml"), text)
+    };
+    let before = bed.host()?;
+    let told = |what: &str| -> Result<(), Failure> {
+        let said = bed.stack(folder.path(), "up --detach")?.fails_with(1)?;
+        holds(
+            &format!("it is told before anything is done: {said}"),
+            said.contains(what)
+                && said.contains("stack.yaml:")
+                && said.ends_with("nothing was changed\n"),
+        )
+    };
+    file("laptop: 10.98.0.50", "lab8")?;
+    bed.run("ip netns add before-office-laptop")?;
+    let seen = told("cannot make the namespace `before-office-laptop`: it was not made by stack");
+    bed.run("ip netns delete before-office-laptop")?;
+    seen?;
+    // What this kernel has, `up` makes; what it has not, is told.
+    let makes = bed.shell(
+        "ip link add try type bridge vlan_filtering 1 && ip link add link try name try.7 type vlan id 7; \
+         echo $?; ip link delete try 2>/dev/null || true",
+    )?;
+    file("tv: {address: 10.98.0.51, vlan: 20}", "lab8.20")?;
+    if makes.trim() == "0" {
+        bed.stack(folder.path(), "up --detach")?.ok()?;
+        bed.stack(folder.path(), "down")?.ok()?;
+    } else {
+        told("error[kernel-kind]: ")?;
+    }
+    unchanged(&before, bed, "after what was refused")?;
     Ok(Outcome::Passed)
 }
 

@@ -94,8 +94,8 @@ fn shims(stack: &Stack, desired: &Desired, host: &HostFacts, findings: &mut Vec<
     }
 }
 
-/// The place in the file that asks for a host resource.
-fn place_of(stack: &Stack, id: &ResourceId) -> Vec<String> {
+/// The place in the file that asks for a network or a host resource.
+pub fn place_of(stack: &Stack, id: &ResourceId) -> Vec<String> {
     let owned = |keys: &[&str]| {
         keys.iter()
             .map(|key| (*key).to_owned())
@@ -126,7 +126,8 @@ fn place_of(stack: &Stack, id: &ResourceId) -> Vec<String> {
             "promiscuous",
         ),
         Kind::Shim | Kind::Route | Kind::Door => network(&|n| n.shim.is_some(), "shim"),
-        Kind::Network | Kind::Volume | Kind::Image | Kind::Container | Kind::Endpoint => Vec::new(),
+        Kind::Network => network(&|n| n.name == id.name, "driver"),
+        Kind::Volume | Kind::Image | Kind::Container | Kind::Endpoint => Vec::new(),
     }
 }
 

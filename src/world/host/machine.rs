@@ -9,7 +9,7 @@ use std::path::Path;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan};
+use netlink_packet_route::link::{InfoBridge, InfoData, InfoKind, InfoVxlan};
 use nix::errno::Errno;
 
 use crate::model::address::VlanId;
@@ -140,18 +140,12 @@ fn processes(folder: &Path) -> BTreeSet<String> {
 }
 
 /// Tries each kind in a namespace of its own, which takes what was made with it when it goes.
-async fn kinds() -> io::Result<BTreeMap<String, Support>> {
+pub async fn kinds() -> io::Result<BTreeMap<String, Support>> {
     let namespace = tokio::task::spawn_blocking(Namespace::fresh)
         .await
         .map_err(io::Error::other)??;
     let socket = Socket::open(&namespace, Fuse::default()).await?;
     let mut kinds = BTreeMap::new();
-    // A refusal for want of rights says nothing about the kernel.
-    let made = |result: Result<(), NetlinkError>| match result {
-        Ok(()) => Some(Support::Yes),
-        Err(error) if matches!(error.errno, Errno::EPERM | Errno::EACCES) => None,
-        Err(error) => Some(Support::No(error.errno.desc().to_owned())),
-    };
     for (word, kind) in [
         ("bridge", InfoKind::Bridge),
         ("dummy", InfoKind::Dummy),
@@ -159,7 +153,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
     ] {
         let message = message::make(&format!("try-{word}"), kind, None);
         let result = make(&socket, message).await;
-        kinds.extend(made(result).map(|support| (word.to_owned(), support)));
+        kinds.extend(supported(result).map(|support| (word.to_owned(), support)));
     }
     // Something to sit on: the pair that was just made.
     let links = table::links(&socket).unwrap_or_default();
@@ -183,7 +177,7 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
             message::make_child(&format!("try-{word}"), base, kind, None),
         )
         .await;
-        kinds.extend(made(result).map(|support| (word.to_owned(), support)));
+        kinds.extend(supported(result).map(|support| (word.to_owned(), support)));
         // A parent takes only one kind, so it is let go before the next is tried.
         let links = table::links(&socket).unwrap_or_default();
         if let Some(child) = links.iter().find(|link| link.name == format!("try-{word}")) {
@@ -196,21 +190,41 @@ async fn kinds() -> io::Result<BTreeMap<String, Support>> {
     }
     if let Ok(id) = VlanId::try_from(7) {
         let result = make(&socket, message::make_vlan("try-vlan", base, id)).await;
-        kinds.extend(made(result).map(|support| ("vlan".to_owned(), support)));
+        kinds.extend(supported(result).map(|support| ("vlan".to_owned(), support)));
     }
     let identity = InfoData::Vxlan(vec![InfoVxlan::Id(7)]);
     let message = message::make("try-vxlan", InfoKind::Vxlan, Some(identity));
     let result = make(&socket, message).await;
-    kinds.extend(made(result).map(|support| ("vxlan".to_owned(), support)));
+    kinds.extend(supported(result).map(|support| ("vxlan".to_owned(), support)));
     let nothing = Masquerade {
         source: None,
         except: None,
     };
     let batch = nftables::masquerade("try", nothing);
     let result = namespace.enter(move || Ok(nftables::send(&batch))).await?;
-    let result = made(result.map_err(NetlinkError::from));
+    let result = supported(result.map_err(NetlinkError::from));
     kinds.extend(result.map(|support| ("nf_tables".to_owned(), support)));
     Ok(kinds)
+}
+
+/// Whether the kernel has switches that know VLANs (`CONFIG_BRIDGE_VLAN_FILTERING`); none is not known.
+pub async fn filters_vlans() -> io::Result<Option<Support>> {
+    let namespace = tokio::task::spawn_blocking(Namespace::fresh)
+        .await
+        .map_err(io::Error::other)??;
+    let socket = Socket::open(&namespace, Fuse::default()).await?;
+    let filter = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
+    let message = message::make("try-filter", InfoKind::Bridge, Some(filter));
+    Ok(supported(make(&socket, message).await))
+}
+
+/// A refusal for want of rights says nothing about the kernel.
+fn supported(result: Result<(), NetlinkError>) -> Option<Support> {
+    match result {
+        Ok(()) => Some(Support::Yes),
+        Err(error) if matches!(error.errno, Errno::EPERM | Errno::EACCES) => None,
+        Err(error) => Some(Support::No(error.errno.desc().to_owned())),
+    }
 }
 
 async fn make(

@@ -11,6 +11,7 @@ mod claim;
 pub mod dhcp;
 pub(in crate::world) mod error;
 pub mod filter;
+mod foresee;
 pub mod fuse;
 mod inside;
 mod inventory;

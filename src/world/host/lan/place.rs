@@ -85,6 +85,34 @@ pub async fn ensure(
     Ok(place)
 }
 
+/// Why a lan could not have its namespaces: those of their names that are somebody else's.
+pub async fn taken(
+    host: &Host,
+    project: &ProjectName,
+    id: &ResourceId,
+    spec: &LanSpec,
+) -> Result<Vec<WorldError>, WorldError> {
+    let mut errors = Vec::new();
+    for part in all_parts(spec) {
+        let name = name_of(spec, part);
+        let Ok(namespace) = Namespace::named(&name) else {
+            continue;
+        };
+        let place = open(host, &name, namespace).await?;
+        if let Tenant::Other(whose) = tenant(host, project, id, &place).await? {
+            let act = format!("cannot make the namespace `{name}`");
+            errors.push(WorldError::new(ErrorKind::Taken, act, whose));
+        }
+    }
+    Ok(errors)
+}
+
+/// All that may be a part of a lan.
+fn all_parts(spec: &LanSpec) -> impl Iterator<Item = &str> {
+    let machines = spec.lan.hosts.keys().map(|name| name.as_str());
+    machines.chain(["switch", "router"])
+}
+
 /// The namespaces of this lan: part and name.
 pub async fn parts(
     host: &Host,
@@ -152,8 +180,7 @@ pub async fn remove_all(
     for (_, name) in parts(host, project, id).await? {
         remove(host, &name)?;
     }
-    let machines = spec.lan.hosts.keys().map(|name| name.as_str());
-    for part in machines.chain(["switch", "router"]) {
+    for part in all_parts(spec) {
         let name = name_of(spec, part);
         if Namespace::named(&name).is_err() {
             netns::unbind(&name)
