@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::beside;
 use crate::cli::carry::Session;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Outcome};
@@ -74,7 +75,8 @@ async fn run(
     goal: Goal,
     no_deps: bool,
 ) -> Outcome {
-    let opened = open(context, services, no_deps, wanted)?;
+    let opened = open(context, services, no_deps, wanted);
+    let opened = beside::told(context, services, opened).await?;
     let session = Session::open(context, &opened.stack.project, command).await?;
     let how = How {
         named: services,

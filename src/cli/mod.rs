@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod attach;
+pub mod beside;
 pub mod carry;
 pub mod check;
 pub mod claims;

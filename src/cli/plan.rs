@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::cli::beside;
 use crate::cli::context::{Context, Mistakes, Opened};
 use crate::cli::down::{self, DownArgs};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -94,7 +95,11 @@ pub async fn run(context: &Context, arguments: PlanArgs) -> Outcome {
             &arguments.services,
             arguments.no_deps,
             &arguments.make,
-        )?;
+        );
+        let opened = match arguments.offline {
+            true => opened?,
+            false => beside::told(context, &arguments.services, opened).await?,
+        };
         let (plan, intent) = of_up(context, &arguments, &opened).await?;
         let place = |id: &ResourceId| opened.place(id);
         let containers: usize = intent.desired.containers.values().map(Vec::len).sum();

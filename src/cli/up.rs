@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::attach::{self, AttachArgs, Wish};
+use crate::cli::beside;
 use crate::cli::carry::Session;
 use crate::cli::clock::Phase;
 use crate::cli::context::Context;
@@ -80,7 +81,8 @@ pub async fn run(context: &Context, arguments: UpArgs) -> Outcome {
         &arguments.services,
         arguments.no_deps,
         &arguments.make,
-    )?;
+    );
+    let opened = beside::told(context, &arguments.services, opened).await?;
     arguments.attached.check(&opened.stack)?;
     context.clock.lap(Phase::Read);
     let session = Session::open(context, &opened.stack.project, "up").await?;

@@ -66,6 +66,8 @@ use crate::source::{SourceId, Sources};
 pub struct Reading {
     /// The stack; none where there is an error.
     pub stack: Option<Stack>,
+    /// Where there are errors, the stack as far as it was understood: to be held against the machine, never to be made.
+    pub attempt: Option<Stack>,
     /// The canonical document; there is one even where there are mistakes, as far as it could be understood.
     pub document: Document,
     pub sources: Sources,
@@ -171,8 +173,13 @@ pub fn read(request: &Request, files: &dyn Files) -> Reading {
     );
     follow::drop_consequences(&mut loader.told, loader.partial);
     loader.told.sort();
+    let (stack, attempt) = match loader.told.has_errors() {
+        true => (None, stack),
+        false => (stack, None),
+    };
     Reading {
-        stack: stack.filter(|_| !loader.told.has_errors()),
+        stack,
+        attempt,
         document,
         sources: loader.sources,
         diagnostics: loader.told,

@@ -24,6 +24,10 @@ pub fn tests() -> Vec<Test> {
             name: "daily::what_is_missing_for_a_build_is_told_before_anything_is_done",
             run: Run::Host(build_missing),
         },
+        Test {
+            name: "daily::mistakes_of_the_file_and_of_the_machine_are_told_in_one_run",
+            run: Run::Host(both_wrong),
+        },
     ]
 }
 
@@ -258,5 +262,46 @@ networks: {n: {}}
         said.trim_end().ends_with("nothing was changed"),
     )?;
     same("what runs still", ps?.trim(), "daily-web-1:stack-lab")?;
+    Ok(Outcome::Passed)
+}
+
+fn both_wrong(bed: &Bed) -> Result<Outcome, Failure> {
+    let folder = tempfile::tempdir()?;
+    let text = "name: daily
+services:
+  web: {image: stack-lab, prots: ['80:80'], networks: [lan, odd, gone]}
+networks:
+  lan: {driver: macvlan, parent: nolink7, ipam: {config: [{subnet: 10.99.0.0/33}]}}
+  odd: {driver: nosuch}
+  gone: {external: true, name: daily-gone}
+";
+    std::fs::write(folder.path().join("stack.yaml"), text)?;
+    let before = bed.docker("network ls --quiet")?;
+    for words in ["up --detach", "plan", "create"] {
+        let said = bed.stack(folder.path(), words)?.fails_with(1)?;
+        for (part, place) in [
+            ("unknown key `prots`", "stack.yaml:3:27"),
+            ("10.99.0.0/33", "stack.yaml:5:"),
+            ("there is no link `nolink7`", "stack.yaml:5:"),
+            ("nosuch", "stack.yaml:6:"),
+            ("daily-gone", "stack.yaml:7:"),
+        ] {
+            holds(
+                &format!("`{words}` tells `{part}` at {place}: {said}"),
+                said.contains(part) && said.contains(place),
+            )?;
+        }
+        holds(
+            &format!("`{words}` ends with it: {said}"),
+            said.ends_with("nothing was changed\n"),
+        )?;
+    }
+    same("the networks", bed.docker("network ls --quiet")?, before)?;
+    // From the file alone the machine has no say.
+    let offline = bed.stack(folder.path(), "plan --offline")?.fails_with(1)?;
+    holds(
+        &format!("`plan --offline` looks at no machine: {offline}"),
+        !offline.contains("on this machine"),
+    )?;
     Ok(Outcome::Passed)
 }
