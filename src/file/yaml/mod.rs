@@ -3,28 +3,25 @@
 //! aliases unfold to, and the number of documents are capped.
 
 mod control;
+mod layout;
 mod offsets;
 mod syntax;
-mod tabs;
 mod tag;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::tree::{Mapping, Mark, Node, Value};
+use crate::file::yaml::layout::Inserted;
 use crate::file::yaml::offsets::Offsets;
 use crate::source::{SourceId, Sources, Span};
 
 /// How deep lists and mappings may be nested. Compose files need about 15 levels.
 pub const DEEPEST: usize = 128;
-
-/// How many bytes are read again at most for the sake of tabs.
-const MOST_REREAD: usize = 8 << 20;
 
 /// How many nodes aliases may unfold to in a small file; a large file may unfold to four times what is written in it.
 const MOST_UNFOLDED: usize = 100_000;
@@ -45,14 +42,34 @@ pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics)
         diagnostics.push(refusal);
         return Vec::new();
     }
-    let mut body = Cow::Borrowed(text.get(text_from..).unwrap_or(""));
-    let mut read = 0;
-    loop {
+    let body = text.get(text_from..).unwrap_or("");
+    let offsets = Offsets::of(body, text_from, Inserted::default());
+    let mut reading = Reading::of(sources, source, body, offsets);
+    if reading.was_refused
+        && let Some(relaxed) = layout::relaxed(body)
+    {
+        let offsets = Offsets::of(&relaxed.text, text_from, relaxed.inserted);
+        reading = Reading::of(sources, source, &relaxed.text, offsets);
+    }
+    diagnostics.append(reading.told);
+    reading.documents
+}
+
+/// What one reading of a text gave.
+struct Reading {
+    documents: Vec<Node>,
+    told: Diagnostics,
+    /// Whether the scanner stopped before the end.
+    was_refused: bool,
+}
+
+impl Reading {
+    fn of(sources: &Sources, source: SourceId, body: &str, offsets: Offsets) -> Reading {
         let mut told = Diagnostics::default();
         let mut builder = Builder {
             source,
             sources,
-            offsets: Offsets::of(&body, text_from),
+            offsets,
             diagnostics: &mut told,
             frames: Vec::new(),
             documents: Vec::new(),
@@ -60,21 +77,15 @@ pub fn parse(sources: &Sources, source: SourceId, diagnostics: &mut Diagnostics)
             written: 0,
             unfolded: 0,
         };
-        let error = builder.read(&body);
-        if let Some(error) = &error
-            && read < MOST_REREAD
-            && let Some(mended) = tabs::mended(&body, error, &builder.offsets, text_from)
-        {
-            read += error.marker().index() + body.len() / 64;
-            body = Cow::Owned(mended);
-            continue;
-        }
+        let error = builder.read(body);
         if let Some(error) = &error {
             builder.syntax(error);
         }
-        let documents = builder.documents;
-        diagnostics.append(told);
-        return documents;
+        Reading {
+            documents: builder.documents,
+            told,
+            was_refused: error.is_some(),
+        }
     }
 }
 

@@ -3,51 +3,65 @@
 
 use std::sync::Arc;
 
-/// Character positions, which the scanner counts, to byte positions, which spans hold.
-pub enum Offsets {
-    Same(usize),
-    Sampled {
-        from: usize,
-        every: Vec<u32>,
-        text: Arc<str>,
-    },
+use crate::file::yaml::layout::Inserted;
+
+/// Character positions, which the scanner counts, to byte positions in the file, which spans hold.
+pub struct Offsets {
+    /// The file's byte where the text starts.
+    from: usize,
+    inserted: Inserted,
+    characters: Characters,
+}
+
+enum Characters {
+    Bytes,
+    Sampled { every: Vec<u32>, text: Arc<str> },
 }
 
 const SAMPLE: usize = 64;
 
 impl Offsets {
-    /// The positions of a text that starts `from` bytes into its file.
-    pub fn of(text: &str, from: usize) -> Offsets {
-        if text.is_ascii() {
-            return Offsets::Same(from);
-        }
-        let every = text
-            .char_indices()
-            .step_by(SAMPLE)
-            .map(|(at, _)| at as u32)
-            .collect();
-        Offsets::Sampled {
+    /// The positions of a text that starts `from` bytes into its file, and into which blanks were inserted.
+    pub fn of(text: &str, from: usize, inserted: Inserted) -> Offsets {
+        let characters = if text.is_ascii() {
+            Characters::Bytes
+        } else {
+            let every = text
+                .char_indices()
+                .step_by(SAMPLE)
+                .map(|(at, _)| at as u32)
+                .collect();
+            let text = Arc::from(text);
+            Characters::Sampled { every, text }
+        };
+        Offsets {
             from,
-            every,
-            text: Arc::from(text),
+            inserted,
+            characters,
         }
     }
 
-    /// The byte at which a character starts.
+    /// The byte of the file at which a character starts.
     pub fn byte(&self, index: usize) -> u32 {
-        match self {
-            Offsets::Same(from) => (index + from) as u32,
-            Offsets::Sampled { from, every, text } => {
-                let Some(start) = every.get(index / SAMPLE) else {
-                    return (text.len() + from) as u32;
-                };
-                let rest = text.get(*start as usize..).unwrap_or("");
-                let more = rest
-                    .char_indices()
-                    .nth(index % SAMPLE)
-                    .map_or(rest.len(), |(at, _)| at);
-                (*start as usize + more + from) as u32
-            }
-        }
+        let byte = self.characters.byte(index);
+        (self.inserted.original(byte) + self.from) as u32
+    }
+}
+
+impl Characters {
+    fn byte(&self, index: usize) -> usize {
+        let Characters::Sampled { every, text } = self else {
+            return index;
+        };
+        let Some(start) = every.get(index / SAMPLE) else {
+            return text.len();
+        };
+        let start = *start as usize;
+        let rest = text.get(start..).unwrap_or("");
+        let more = rest
+            .char_indices()
+            .nth(index % SAMPLE)
+            .map_or(rest.len(), |(at, _)| at);
+        start + more
     }
 }

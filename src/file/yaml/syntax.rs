@@ -111,10 +111,6 @@ pub fn too_deep(span: Span) -> Diagnostic {
 }
 
 fn syntax_hint(info: &str, line: &str) -> Option<&'static str> {
-    // Only where there are too many tabs to mend.
-    if info.starts_with("':' must be followed by") {
-        return Some("write a blank after the `:` instead of the tab");
-    }
     let value = line
         .split_once(": ")
         .map_or("", |(_, value)| value.trim_start());

@@ -178,6 +178,76 @@ fn mistakes_are_told_with_their_places() {
     .assert_eq(&told);
 }
 
+/// What Compose 2.40 reads, though YAML 1.2 wants such lines deeper than their key.
+#[test]
+fn brackets_and_quotes_may_go_on_at_any_column() {
+    let text = "\
+services:
+  ü:
+    command: [
+      \"a\", # one ]
+    'b]'
+    ]
+    healthcheck: {
+    test: [ NONE
+], x: y:z
+  }
+    list:
+    - {type: bind,
+      source: /a,
+    target: /b}
+    - [
+    c
+    ]
+    text: \"one
+  two
+\tthree\"
+    'quoted key': 'a
+b'
+    block: |
+      [
+    plain: it's
+      [not, 'a
+      list
+    tab:\t\tx
+    last: {a:\tb,
+\tc: d}
+";
+    let (documents, told, sources) = read(text);
+    assert_eq!(told, "");
+    expect_test::expect![[r#"
+        {services: {ü: {command: [a<"a">, b]<'b]'>], healthcheck: {test: [NONE<NONE>], x: y:z<y:z>}, list: [{type: bind<bind>, source: /a</a>, target: /b</b>}, [c<c>]], text: one two three<"one
+          two
+        	three">, 'quoted key': a b<'a
+        b'>, block: [
+        <[>, plain: it's [not, 'a list<it's
+              [not, 'a
+              list>, tab: x<x>, last: {a: b<b>, c: d<d>}}}}"#]].assert_eq(&shown(&documents[0], &sources));
+    let service = documents[0].get("services").unwrap().get("ü").unwrap();
+    expect_test::expect![[r#"
+        {
+            test: [ NONE
+        ], x: y:z
+          }"#]]
+    .assert_eq(sources.slice(service.get("healthcheck").unwrap().span));
+    let (_, told, _) = read("a: [\n]\nb: {c: d\n}}\ne: f\n");
+    expect_test::expect![[r#"
+        error[yaml-syntax]: this is not valid YAML: misplaced bracket
+         --> stack.yaml:4:2
+          |
+        4 | }}
+          |  ^
+
+    "#]]
+    .assert_eq(&told);
+    let (documents, _, _) = read(&format!(
+        "{}a: {{\n{}}}",
+        " ".repeat(100_000),
+        "x,\n".repeat(100_000)
+    ));
+    assert!(documents.is_empty());
+}
+
 #[test]
 fn hostile_texts_end_early() {
     let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
