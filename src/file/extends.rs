@@ -172,6 +172,8 @@ impl Resolver<'_, '_> {
                 from: wish.span,
             });
             let own_span = own.span;
+            // `!override` is about other files' services of this name, not about what this one extends.
+            let mark = std::mem::replace(&mut own.mark, Mark::None);
             let root = Path::ROOT;
             let services = root.key("services");
             let path = services.key(&place.1);
@@ -184,6 +186,7 @@ impl Resolver<'_, '_> {
                 &mut self.loader.told,
             );
             merged.span = own_span;
+            merged.mark = mark;
             self.done.insert(place, merged.clone());
             base = Some(merged);
         }
@@ -217,6 +220,9 @@ impl Resolver<'_, '_> {
 
     fn wish(&mut self, place: &Place, node: &Node) -> Option<Result<Wish, ()>> {
         let entry = node.as_mapping()?.entry("extends")?;
+        if entry.node.mark == Mark::Reset {
+            return None;
+        }
         let span = entry.key_span.to(entry.node.span);
         let (service, file) = match &entry.node.value {
             Value::Text(_) => (Some(&entry.node), None),

@@ -9,6 +9,7 @@ use crate::file::grammar::top::INCLUDE;
 use crate::file::grammar::{Kind, ShortForm, Unique};
 use crate::file::load::{Input, Loader, TOP};
 use crate::file::merge;
+use crate::file::normal::{Unset, take_values};
 use crate::file::remote;
 use crate::file::shape;
 use crate::file::tree::{Entry, Mapping, Mark, Node, Path};
@@ -170,7 +171,16 @@ fn one(
     }
     let mut chain = chain.clone();
     chain.push(first_path);
-    loader.model(&inputs, &project, &environment, &chain)
+    let mut model = loader.model(&inputs, &project, &environment, &chain)?;
+    let services = model.get_mut("services").and_then(Node::as_mapping_mut);
+    for service in services
+        .into_iter()
+        .flat_map(|services| services.iter_mut())
+    {
+        let values = service.node.get_mut("environment");
+        take_values(values, &environment, Unset::Kept);
+    }
+    Some(model)
 }
 
 fn env_file(

@@ -254,13 +254,17 @@ impl Loader<'_> {
     }
 }
 
+/// The mistakes of shape, which no later file can mend.
+const SHAPE: [&str; 4] = ["wrong-type", "unknown-key", "missing-key", "bad-name"];
+
 impl Loader<'_> {
-    /// Tells the mistakes of files that others come after.
+    /// Tells the mistakes of shape in files that others come after. What a text says matters only where it stays: as in
+    /// Compose, a later file may put another in its place.
     fn mistakes_so_far(&mut self, so_far: Node) {
         let mut told = Diagnostics::default();
         let (variables, sources) = (self.variables, &self.sources);
         shape::canonical(so_far, &TOP, &Path::ROOT, variables, sources, &mut told);
-        told.retain(|one| one.severity == Severity::Error);
+        told.retain(|one| one.severity == Severity::Error && SHAPE.contains(&one.code));
         self.told.append(told);
     }
 }

@@ -8,7 +8,7 @@ use crate::file::interpolate::Interpolations;
 use crate::file::load::Loader;
 use crate::file::request::Request;
 use crate::file::shape::Variables;
-use crate::file::tree::{Node, Path, Value};
+use crate::file::tree::{Mark, Node, Path, Value};
 use crate::file::{Opened, discover, either, short};
 use crate::model::name::{NameError, ProjectName};
 
@@ -75,7 +75,7 @@ pub(super) fn project_name(
         if let Some(name) = documents
             .iter()
             .filter_map(|document| document.get("name"))
-            .next_back()
+            .rfind(|name| name.mark != Mark::Reset)
         {
             written = Some(name.clone());
         }

@@ -26,7 +26,7 @@ impl Shaper<'_> {
                 let (key, value) = text
                     .split_once('=')
                     .map_or((text, None), |(key, value)| (key, Some(value)));
-                if key.ends_with(char::is_whitespace) {
+                if empty == Empty::Null && key.ends_with(char::is_whitespace) {
                     let message =
                         format!("environment variable `{key}` is declared with a trailing space");
                     self.unreadable(

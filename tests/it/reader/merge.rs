@@ -269,13 +269,6 @@ services:
         3 |   a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
           |                       ^^^ this is a list
 
-        error[bad-size]: services.a.mem_limit: invalid size: 'lots'
-         --> a.yaml:3:39
-          |
-        3 |   a: {image: x, user: [x], mem_limit: lots, privileged: maybe}
-          |                                       ^^^^
-        hint: write a number with a unit: b, k, m, g, t or p (powers of 1024), such as 64m
-
         error[wrong-type]: services.a.privileged: invalid boolean: `maybe`
          --> a.yaml:3:57
           |
@@ -313,4 +306,108 @@ fn includes_may_be_nested_as_deep_as_anybody_has_them() {
         let codes: Vec<_> = reading.diagnostics.iter().map(|one| one.code).collect();
         assert_eq!(codes, vec!["include-too-deep"; wanted], "{depth}");
     }
+}
+
+/// As Compose 2.40 has them; each was compared.
+#[test]
+fn an_included_service_takes_its_variables_from_its_own_environment() {
+    let files = [
+        (
+            "/lab/a.yaml",
+            "
+include: [sub/b.yaml]
+services: {a: {image: x, environment: [B, D]}}
+",
+        ),
+        (
+            "/lab/sub/b.yaml",
+            "services: {b: {image: x, env_file: [e], environment: [B, C, D]}}\n",
+        ),
+        ("/lab/sub/.env", "B=theirs\nC=c$B\n"),
+        ("/lab/sub/e", "X=$B\nZ=${B:-none}\n"),
+        ("/lab/.env", "D=ours\n"),
+    ];
+    let reading = read_all(&files, |request| request.file("a.yaml"));
+    assert_eq!(told(&reading), "");
+    expect![[r#"
+        name: lab
+        services:
+          a:
+            environment:
+              B: null
+              D: ours
+            image: x
+            networks:
+              default: null
+          b:
+            environment:
+              B: theirs
+              C: ctheirs
+              D: ours
+              X: theirs
+              Z: theirs
+            image: x
+            networks:
+              default: null
+        networks:
+          default:
+            name: lab_default
+            ipam: {}
+    "#]].assert_eq(&yaml(&reading.document).unwrap());
+}
+
+#[test]
+fn a_later_file_takes_away_what_is_extended_and_overrides_what_extends() {
+    let files = [
+        (
+            "/lab/a.yaml",
+            "
+name: first
+services:
+  base: {image: b, labels: [x=1]}
+  a: {extends: base, user: u}
+  c: {image: c, user: u}
+",
+        ),
+        (
+            "/lab/b.yaml",
+            "
+name: !reset
+services:
+  a: {extends: !reset null}
+  c: !override {extends: base}
+  base: {image: y, labels: [\"of a text =any\"]}
+",
+        ),
+    ];
+    let reading = read_all(&files, |request| request.file("a.yaml").file("b.yaml"));
+    assert_eq!(told(&reading), "");
+    expect![[r#"
+        name: first
+        services:
+          a:
+            image: b
+            labels:
+              x: '1'
+            networks:
+              default: null
+            user: u
+          base:
+            image: 'y'
+            labels:
+              'of a text ': any
+              x: '1'
+            networks:
+              default: null
+          c:
+            image: 'y'
+            labels:
+              'of a text ': any
+            networks:
+              default: null
+        networks:
+          default:
+            name: first_default
+            ipam: {}
+    "#]].assert_eq(&yaml(&reading.document).unwrap());
 }
