@@ -258,12 +258,20 @@ pub enum ShimKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSpec {
     pub shim: LinkName,
-    /// The shim's own addresses: the `src` of each family.
-    pub sources: Vec<IpAddr>,
+    /// Which of the container's addresses are routed, and from where.
+    #[serde(default)]
+    pub ways: Vec<Way>,
     /// The container's name.
     pub container: String,
     /// The engine's name of the network whose endpoint's addresses are the destinations.
     pub network: String,
+}
+
+/// A subnet whose addresses are routed one by one, and the shim's address that is the `src` of these routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    pub subnet: IpNet,
+    pub source: IpAddr,
 }
 
 /// A volume as the engine is asked for it.

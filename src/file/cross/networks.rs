@@ -246,8 +246,11 @@ fn shim_routes(ground: &mut Ground, key: &str, network: &Network, shim: &Shim) {
         all.any(|other| other.is_ipv4() == address.is_ipv4())
     };
     if let ShimRoutes::List(list) = &shim.routes {
+        // Two halves are a default route too.
+        let mut sums = IpNet::aggregate(list);
+        sums.retain(|sum| sum.prefix_len() == 0);
         for route in list {
-            let (diagnostic, hint) = if route.prefix_len() == 0 {
+            let (diagnostic, hint) = if sums.iter().any(|sum| sum.contains(route)) {
                 let message = format!(
                     "network `{key}`: a route to {route} by the shim takes the host's way to everywhere else, with whoever is logged in from afar"
                 );

@@ -21,6 +21,7 @@ use crate::plan::desired::{At, Desired, Until, Wishes};
 use crate::plan::observed::Observed;
 use crate::plan::spec::{
     ContainerNetwork, DoorSpec, Kind, ResourceId, RouteSpec, ShimKind, ShimRoute, ShimSpec, Spec,
+    Way,
 };
 
 /// A shim with its addresses decided; its routes follow when the containers are known.
@@ -357,15 +358,27 @@ fn source_for(addresses: &[IpAddr], network: &Network, destination: IpNet) -> Op
     .copied()
 }
 
-/// A route for each container whose address the engine chooses.
+/// A route for each container whose address the engine chooses, in the subnets that no other route of the shim covers.
+/// An address of its own has a route among the shim's.
 fn add_routes(network: &Network, shim: &ChosenShim, id: &ResourceId, desired: &mut Desired) {
-    for (container, has_own) in containers_on(network, desired) {
-        if has_own {
+    let unranged = network.ipam.pools.iter();
+    let unranged = unranged.filter(|pool| pool.ip_range.is_none());
+    let ways: Vec<Way> = unranged
+        .filter_map(|pool| {
+            let subnet = pool.subnet?;
+            let source = source_for(&shim.addresses, network, subnet)?;
+            Some(Way { subnet, source })
+        })
+        .collect();
+    for (container, own) in containers_on(network, desired) {
+        let mut ways = ways.clone();
+        ways.retain(|way| !own.iter().any(|own| same_family(*own, way.subnet.addr())));
+        if ways.is_empty() {
             continue;
         }
         let route = desired.add(Spec::Route(RouteSpec {
             shim: shim.name.clone(),
-            sources: shim.addresses.clone(),
+            ways,
             container: container.name.clone(),
             network: network.name.clone(),
         }));
@@ -374,8 +387,8 @@ fn add_routes(network: &Network, shim: &ChosenShim, id: &ResourceId, desired: &m
     }
 }
 
-/// The containers attached to a network, and whether they have an address of their own in every family it has.
-fn containers_on(network: &Network, desired: &Desired) -> Vec<(ResourceId, bool)> {
+/// The containers attached to a network, and the addresses they have there of their own.
+fn containers_on(network: &Network, desired: &Desired) -> Vec<(ResourceId, Vec<IpAddr>)> {
     let mut found = Vec::new();
     for (id, spec) in &desired.specs {
         let Spec::Container(container) = spec.as_ref() else {
@@ -388,11 +401,9 @@ fn containers_on(network: &Network, desired: &Desired) -> Vec<(ResourceId, bool)
             .iter()
             .find(|attachment| attachment.network == network.name)
         {
-            let wanted = |subnet: IpNet| match subnet {
-                IpNet::V4(_) => attachment.ipv4_address.is_some(),
-                IpNet::V6(_) => attachment.ipv6_address.is_some(),
-            };
-            found.push((id.clone(), network.subnets().all(wanted)));
+            let own = attachment.ipv4_address.map(IpAddr::V4).into_iter();
+            let own = own.chain(attachment.ipv6_address.map(IpAddr::V6));
+            found.push((id.clone(), own.collect()));
         }
     }
     found

@@ -194,18 +194,16 @@ fn add_route(draft: &mut Draft, route: &RouteSpec) {
         .flat_map(|link| link.addresses.iter().map(IpNet::addr))
         .collect();
     for address in addresses {
-        let source = route
-            .sources
-            .iter()
-            .copied()
-            .find(|source| source.is_ipv4() == address.is_ipv4());
+        let Some(way) = route.ways.iter().find(|way| way.subnet.contains(&address)) else {
+            continue;
+        };
         draft.route(
             HOST,
             Route {
                 destination: IpNet::from(address),
                 via: None,
                 link,
-                source,
+                source: Some(way.source),
             },
         );
     }

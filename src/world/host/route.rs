@@ -10,7 +10,7 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
 
-use crate::model::address::{host_prefix, same_family};
+use crate::model::address::host_prefix;
 use crate::model::hash;
 use crate::model::name::ProjectName;
 use crate::plan::observed::{FoundResource, LinkFact, RouteFact};
@@ -102,14 +102,11 @@ pub async fn make(
     Ok(())
 }
 
-/// The destinations and their sources: each address for which the shim has one of the family.
+/// The destinations and their sources: each address in a subnet that is routed one by one.
 fn ways(spec: &RouteSpec, addresses: &[IpAddr]) -> Vec<(IpNet, IpAddr)> {
     let way = |address: &IpAddr| {
-        let source = spec
-            .sources
-            .iter()
-            .find(|source| same_family(**source, *address))?;
-        Some((host_prefix(*address), *source))
+        let way = spec.ways.iter().find(|way| way.subnet.contains(address))?;
+        Some((host_prefix(*address), way.source))
     };
     addresses.iter().filter_map(way).collect()
 }

@@ -21,7 +21,7 @@ use stack::plan::observed::{
 };
 use stack::plan::spec::{
     Kind, LanSpec, LinkSpec, NetworkSpec, PromiscuitySpec, ResourceId, RouteSpec, ShimKind,
-    ShimSpec, Spec,
+    ShimSpec, Spec, Way,
 };
 use stack::plan::step::{Milestone, Step};
 use stack::world::memory::Memory;
@@ -58,7 +58,10 @@ pub fn wanted() -> Vec<Spec> {
     vec![
         Spec::Route(RouteSpec {
             shim: "shim-lan".parse().unwrap(),
-            sources: vec!["10.0.0.254".parse().unwrap()],
+            ways: vec![Way {
+                subnet: "10.0.0.0/24".parse().unwrap(),
+                source: "10.0.0.254".parse().unwrap(),
+            }],
             container: "lab-web-1".to_owned(),
             network: "lan".to_owned(),
         }),

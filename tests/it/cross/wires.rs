@@ -232,7 +232,7 @@ services:
   web: {image: x, networks: [a]}
 networks:
   a: {driver: macvlan, parent: eth0, shim: {name: eth0, routes: [0.0.0.0/0, \"fd00::/64\", 10.9.0.0/24, 10.3.0.0/24]}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
-  b: {driver: macvlan, parent: eth1, shim: {name: \"a%d\", host_address: reachable, routes: []}, ipam: {config: [{subnet: 10.4.0.0/16}, {subnet: \"fd45::/64\"}]}}
+  b: {driver: macvlan, parent: eth1, shim: {name: \"a%d\", host_address: reachable, routes: [0.0.0.0/1, 128.0.0.0/1]}, ipam: {config: [{subnet: 10.4.0.0/16}, {subnet: \"fd45::/64\"}]}}
 ",
         expect![[r#"
             error[duplicate-name]: network `a`: the shim cannot have the name `eth0`, which a parent link has
@@ -249,6 +249,20 @@ networks:
               |                                                         ^^^^^^
             hint: name the prefixes of this network, or write `auto`
 
+            error[shim-route-default]: network `a`: a route to 10.9.0.0/24 by the shim takes the host's way to everywhere else, with whoever is logged in from afar
+             --> stack.yaml:5:57
+              |
+            5 |   a: {driver: macvlan, parent: eth0, shim: {name: eth0, routes: [0.0.0.0/0, "fd00::/64", 10.9.0.0/24, 10.3.0.0/24]}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
+              |                                                         ^^^^^^
+            hint: name the prefixes of this network, or write `auto`
+
+            error[shim-route-default]: network `a`: a route to 10.3.0.0/24 by the shim takes the host's way to everywhere else, with whoever is logged in from afar
+             --> stack.yaml:5:57
+              |
+            5 |   a: {driver: macvlan, parent: eth0, shim: {name: eth0, routes: [0.0.0.0/0, "fd00::/64", 10.9.0.0/24, 10.3.0.0/24]}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
+              |                                                         ^^^^^^
+            hint: name the prefixes of this network, or write `auto`
+
             error[shim-route-family]: network `a`: the route to fd00::/64 needs an address of its family, and the network has no such subnet
              --> stack.yaml:5:57
               |
@@ -256,32 +270,39 @@ networks:
               |                                                         ^^^^^^
             hint: give the network a subnet of that family, or leave the route out
 
-            warning[shim-route-outside]: network `a`: the route to 10.9.0.0/24 leads out of the network's subnets: nobody there answers for it
-             --> stack.yaml:5:57
-              |
-            5 |   a: {driver: macvlan, parent: eth0, shim: {name: eth0, routes: [0.0.0.0/0, "fd00::/64", 10.9.0.0/24, 10.3.0.0/24]}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
-              |                                                         ^^^^^^
-            hint: name prefixes of the network's own subnets, or write `auto`
-
             error[bad-link-name]: networks.b.shim.name: `a%d` is not a valid link name: a link name has no `/`, no `:`, no `%` and no white space, and is not `all` or `default`
              --> stack.yaml:6:51
               |
-            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: []}, ipam: {config: [{subnet: 10.4.0.0/16}, {subnet: "fd45::/64"}]}}
+            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: [0.0.0.0/1, 128.0.0.0/1]}, ipam: {config: [{subnet: 10.4.0.0/16}, {sub…
               |                                                   ^^^^^
             hint: a link name has at most 15 bytes, no `/`, no `%`, no white space and no control characters
 
             warning[host-address-ipv6]: network `b`: `host_address: reachable` is for IPv4; the host's IPv6 address on the parent stays out of the containers' reach
              --> stack.yaml:6:72
               |
-            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: []}, ipam: {config: [{subnet: 10.4.0.0/16}, {subnet: "fd45::/64"}]}}
+            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: [0.0.0.0/1, 128.0.0.0/1]}, ipam: {config: [{subnet: 10.4.0.0/16}, {sub…
               |                                                                        ^^^^^^^^^
             hint: use the shim's own IPv6 address from the containers
 
-            warning[ipv6-off]: network `b` has an IPv6 subnet and no `enable_ipv6: true`: the engine leaves IPv6 off
-             --> stack.yaml:6:144
+            error[shim-route-default]: network `b`: a route to 0.0.0.0/1 by the shim takes the host's way to everywhere else, with whoever is logged in from afar
+             --> stack.yaml:6:83
               |
-            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: []}, ipam: {config: [{subnet: 10.4.0.0/16}, {subnet: "fd45::/64"}]}}
-              |                                                                                                                                                ^^^^^^^^^^^
+            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: [0.0.0.0/1, 128.0.0.0/1]}, ipam: {config: [{subnet: 10.4.0.0/16}, {sub…
+              |                                                                                   ^^^^^^
+            hint: name the prefixes of this network, or write `auto`
+
+            error[shim-route-default]: network `b`: a route to 128.0.0.0/1 by the shim takes the host's way to everywhere else, with whoever is logged in from afar
+             --> stack.yaml:6:83
+              |
+            6 |   b: {driver: macvlan, parent: eth1, shim: {name: "a%d", host_address: reachable, routes: [0.0.0.0/1, 128.0.0.0/1]}, ipam: {config: [{subnet: 10.4.0.0/16}, {sub…
+              |                                                                                   ^^^^^^
+            hint: name the prefixes of this network, or write `auto`
+
+            warning[ipv6-off]: network `b` has an IPv6 subnet and no `enable_ipv6: true`: the engine leaves IPv6 off
+             --> stack.yaml:6:166
+              |
+            6 | …onfig: [{subnet: 10.4.0.0/16}, {subnet: "fd45::/64"}]}}
+              |                                          ^^^^^^^^^^^
             hint: add enable_ipv6: true
 
         "#]],

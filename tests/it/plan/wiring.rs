@@ -1,14 +1,17 @@
 //! Endpoints of containers that stay, and the routes to them.
 
+use std::fmt::Write;
+
 use expect_test::expect;
 use indexmap::IndexMap;
 
 use stack::model::lan::{Lan, Switch};
 use stack::model::mark;
-use stack::model::network::Network;
+use stack::model::network::{Network, Pool};
 use stack::model::service::{Connection, Service};
 use stack::model::stack::Stack;
 use stack::plan::check::check;
+use stack::plan::desired::{Wishes, desired};
 use stack::plan::diff::up::{UpOptions, up};
 use stack::plan::observed::{
     ContainerState, HostFacts, InsideFacts, InsideLink, LinkFact, Observed,
@@ -308,4 +311,44 @@ pub fn lan_on(parent: &str) -> Lan {
         switch: Switch::default(),
         mtu: None,
     }
+}
+
+/// An address of a container's own has a route among the shim's; two that made it would fight over it.
+#[test]
+fn a_shim_follows_containers_only_where_no_other_route_of_it_leads() {
+    let pool = |subnet: &str| Pool {
+        subnet: Some(subnet.parse().unwrap()),
+        ..Pool::default()
+    };
+    let with = |key: &str, pools: Vec<Pool>| {
+        let mut network = lan_network(key);
+        network.ipam.pools = pools;
+        network
+    };
+    let one = with("one", vec![pool("192.168.5.0/24"), pool("fd00:5::/64")]);
+    let two = with("two", vec![pool("192.168.6.0/24")]);
+    let mut fixed = on(service("fixed"), &["one"]);
+    if let Connection::Networks(networks) = &mut fixed.connection {
+        networks["one"].ipv4_address = Some("192.168.5.77".parse().unwrap());
+    }
+    let free = on(service("free"), &["two"]);
+    let stack = stack(vec![fixed, free], vec![one, two]);
+    let desired = desired(&stack, &Wishes::default(), &Observed::default());
+    let mut ways = String::new();
+    for spec in desired.specs.values() {
+        if let Spec::Route(route) = spec.as_ref() {
+            for way in &route.ways {
+                writeln!(
+                    ways,
+                    "{}: {} from {}",
+                    route.container, way.subnet, way.source
+                )
+                .unwrap();
+            }
+        }
+    }
+    expect![[r#"
+        lab-fixed-1: fd00:5::/64 from fd00:5::ffff:ffff:ffff:fffe
+        lab-free-1: 192.168.6.0/24 from 192.168.6.254
+    "#]].assert_eq(&ways);
 }

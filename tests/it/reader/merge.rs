@@ -353,7 +353,8 @@ services: {a: {image: x, environment: [B, D]}}
           default:
             name: lab_default
             ipam: {}
-    "#]].assert_eq(&yaml(&reading.document).unwrap());
+    "#]]
+    .assert_eq(&yaml(&reading.document).unwrap());
 }
 
 #[test]
@@ -409,5 +410,6 @@ services:
           default:
             name: first_default
             ipam: {}
-    "#]].assert_eq(&yaml(&reading.document).unwrap());
+    "#]]
+    .assert_eq(&yaml(&reading.document).unwrap());
 }

@@ -118,7 +118,7 @@ impl Host {
         for (_, to) in &shim.followed {
             checks.extend(self.lookup(shim, *to, &links).await?);
         }
-        checks.extend(self.conflicts(shim).await?);
+        checks.extend(self.conflicts(shim, &links).await?);
         checks.extend(self.outside(shim).await?);
         let served: Vec<(String, IpAddr)> = containers
             .iter()
@@ -129,6 +129,16 @@ impl Host {
             })
             .cloned()
             .collect();
+        for (_, address) in &served {
+            let to = host_prefix(*address);
+            let is_asked = shim.followed.iter().any(|(_, followed)| *followed == to);
+            let asked = match is_asked {
+                true => None,
+                false => self.lookup(shim, to, &links).await?,
+            };
+            // Where all is well the lines of the routes say so.
+            checks.extend(asked.filter(|check| check.verdict != Verdict::Holds));
+        }
         for (container, address) in containers {
             if !served.contains(&(container.clone(), *address)) {
                 checks.push(
@@ -190,8 +200,13 @@ impl Host {
         }))
     }
 
-    /// Whether somebody else answers for the shim's own addresses.
-    async fn conflicts(&self, shim: &Standing) -> Result<Option<Check>, WorldError> {
+    /// Whether somebody else answers for the shim's own addresses. This host may answer by any of its links: by another
+    /// shim on the same parent, say.
+    async fn conflicts(
+        &self,
+        shim: &Standing,
+        links: &[LinkFact],
+    ) -> Result<Option<Check>, WorldError> {
         if speaks_no_arp(shim.spec.kind) {
             return Ok(None);
         }
@@ -209,9 +224,7 @@ impl Host {
             Ok(holders) => {
                 let others: BTreeSet<String> = holders
                     .iter()
-                    .filter(|holder| {
-                        Some(holder.mac) != shim.link.mac && Some(holder.mac) != parent.mac
-                    })
+                    .filter(|holder| links.iter().all(|link| link.mac != Some(holder.mac)))
                     .map(|holder| format!("{} has {}", holder.mac, holder.address))
                     .collect();
                 let others: Vec<String> = others.into_iter().collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::network::MacvlanMode;
 use crate::plan::spec::{
-    DoorSpec, Kind, PromiscuitySpec, ResourceId, RouteSpec, ShimKind, ShimSpec, Spec,
+    DoorSpec, Kind, PromiscuitySpec, ResourceId, RouteSpec, ShimKind, ShimSpec, Spec, Way,
 };
 use crate::plan::step::State;
 use crate::world::host::tests::bed::{Bed, Station, cut_off_anywhere, same};
@@ -34,7 +34,10 @@ fn shim() -> Spec {
 fn route() -> Spec {
     Spec::Route(RouteSpec {
         shim: "shim-lan".parse().unwrap(),
-        sources: vec!["10.50.0.70".parse().unwrap()],
+        ways: vec![Way {
+            subnet: "10.50.0.0/24".parse().unwrap(),
+            source: "10.50.0.70".parse().unwrap(),
+        }],
         container: "lab-web-1".to_owned(),
         network: "lab_lan".to_owned(),
     })
