@@ -17,6 +17,7 @@ pub fn check(ground: &mut Ground) {
     names(ground);
     bridges(ground);
     parents(ground);
+    shared_shims(ground);
     for (key, network) in &ground.stack.networks {
         shim(ground, key.as_str(), network);
         without_effect(ground, key.as_str(), network);
@@ -231,6 +232,40 @@ fn shim(ground: &mut Ground, key: &str, network: &Network) {
         let diagnostic = diagnostic.hint("use mode bridge, or remove the shim");
         let diagnostic = ground.also(diagnostic, &["networks", key, "mode"], "the mode");
         ground.tell(diagnostic, &path, "");
+    }
+}
+
+/// Networks on one parent have one shim, which has one name and one link-layer address.
+fn shared_shims(ground: &mut Ground) {
+    let mut first: HashMap<(&str, &str), (&str, String)> = HashMap::new();
+    for (key, network) in &ground.stack.networks {
+        let (Some(parent), Some(shim)) = (&network.parent, &network.shim) else {
+            continue;
+        };
+        let link = parent.link().as_str();
+        let name = shim.name.as_ref().map(ToString::to_string);
+        let mac = shim.mac_address.as_ref().map(ToString::to_string);
+        for (what, value) in [("name", name), ("mac_address", mac)] {
+            let Some(value) = value else { continue };
+            let (other, before) = first
+                .entry((link, what))
+                .or_insert_with(|| (key.as_str(), value.clone()));
+            if *before == value {
+                continue;
+            }
+            let message = format!(
+                "networks `{other}` and `{key}` have one shim, as they share the parent `{link}`: its {what} cannot be both {before} and {value}"
+            );
+            let there = ["networks", other, "shim", what];
+            let diagnostic = Diagnostic::error("shim-contradiction", message)
+                .hint("write it with one of the two networks only");
+            let diagnostic = ground.also(diagnostic, &there, "the one");
+            ground.tell(
+                diagnostic,
+                &["networks", key.as_str(), "shim", what],
+                "the other",
+            );
+        }
     }
 }
 

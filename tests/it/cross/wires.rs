@@ -308,3 +308,36 @@ networks:
         "#]],
     );
 }
+
+#[test]
+fn networks_on_one_parent_have_one_shim() {
+    tells(
+        "
+services:
+  web: {image: x, networks: [a]}
+networks:
+  a: {driver: macvlan, parent: eth0, shim: {name: one}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
+  b: {driver: macvlan, parent: eth0, shim: {name: two, mac_address: \"02:00:00:00:00:05\"}, ipam: {config: [{subnet: 10.4.0.0/16}]}}
+",
+        expect![[r#"
+            warning[parent-shared]: networks `a` and `b` share the parent `eth0`: older engines refuse a second macvlan network there
+             --> stack.yaml:6:32
+              |
+            5 |   a: {driver: macvlan, parent: eth0, shim: {name: one}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
+              |                                ---- already used here
+            6 |   b: {driver: macvlan, parent: eth0, shim: {name: two, mac_address: "02:00:00:00:00:05"}, ipam: {config: [{subnet: 10.4.0.0/16}]}}
+              |                                ^^^^ used again here
+            hint: give one of them an 802.1Q link of its own, such as eth0.20, or use one network
+
+            error[shim-contradiction]: networks `a` and `b` have one shim, as they share the parent `eth0`: its name cannot be both one and two
+             --> stack.yaml:6:51
+              |
+            5 |   a: {driver: macvlan, parent: eth0, shim: {name: one}, ipam: {config: [{subnet: 10.3.0.0/16}]}}
+              |                                                   --- the one
+            6 |   b: {driver: macvlan, parent: eth0, shim: {name: two, mac_address: "02:00:00:00:00:05"}, ipam: {config: [{subnet: 10.4.0.0/16}]}}
+              |                                                   ^^^ the other
+            hint: write it with one of the two networks only
+
+        "#]],
+    );
+}

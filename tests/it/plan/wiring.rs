@@ -350,5 +350,6 @@ fn a_shim_follows_containers_only_where_no_other_route_of_it_leads() {
     expect![[r#"
         lab-fixed-1: fd00:5::/64 from fd00:5::ffff:ffff:ffff:fffe
         lab-free-1: 192.168.6.0/24 from 192.168.6.254
-    "#]].assert_eq(&ways);
+    "#]]
+    .assert_eq(&ways);
 }
