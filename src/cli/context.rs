@@ -184,6 +184,15 @@ impl Context {
         }
     }
 
+    /// The project that was chosen, by `-p` or by a file; none where a command may look at all of them.
+    pub fn chosen(&self) -> Result<Option<ProjectName>, Failure> {
+        let has_file = !self.global.files.is_empty() || self.settings.get("FILE").is_some();
+        match has_file {
+            true => Ok(Some(self.target()?.project)),
+            false => self.named(),
+        }
+    }
+
     /// The project of a command that can do without the file.
     pub fn target(&self) -> Result<Target, Failure> {
         if let Some(project) = self.named()? {

@@ -128,9 +128,9 @@ impl Shims {
     }
 }
 
-/// The shims that were named, or all; with a project that is named, all of it.
+/// The shims that were named, or all; with a project or a file that is named, those of it.
 async fn shims(context: &Context, host: &Host, named: &[String]) -> Result<Shims, Failure> {
-    let project = context.named()?;
+    let project = context.chosen()?;
     let asked_for = |name: &LinkName, of: &str| {
         (named.is_empty() || named.iter().any(|named| named == name.as_str()))
             && project

@@ -67,7 +67,7 @@ fn is_plain(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// The first line of each file.
+/// The first lines of each file.
 fn heading(shim: &Exported) -> String {
     let networks: Vec<&str> = shim
         .spec
@@ -77,7 +77,8 @@ fn heading(shim: &Exported) -> String {
         .filter(|name| is_plain(name))
         .collect();
     format!(
-        "# The host's door into {}, as `stack shim export` wrote it.\n",
+        "# The host's door into {}, as `stack shim export` wrote it. `stack up` makes a door of its own, so in the stack\n\
+         # file write `shim: false` before this file is used.\n",
         networks.join(", ")
     )
 }
