@@ -14,9 +14,11 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::render::talk;
 use crate::cli::timings::{self, Timings};
 use crate::model::mark;
+use crate::model::name::LinkName;
 use crate::plan::check::host::may_be_hidden;
 use crate::plan::diff::down::{DownOptions, down, kept_networks};
-use crate::plan::observed::{FoundContainer, Observed};
+use crate::plan::observed::{FoundContainer, LinkFact, Observed};
+use crate::plan::spec::Spec;
 use crate::plan::step::Plan;
 
 #[derive(Debug, Clone, Args)]
@@ -84,6 +86,13 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
         ));
     }
     let plan = plan(context, target, &observed, arguments)?;
+    if arguments.services.is_empty() {
+        for link in unclaimed(context, target, &observed) {
+            talk(&format!(
+                "warning: the link `{link}` stays: it has a shim's name and stack's group, but somebody changed the alias that says whose it is; where it is this project's: ip link delete {link}"
+            ));
+        }
+    }
     let host_side = match arguments.services.is_empty() {
         true => HostSide::Goes,
         false => HostSide::Stays,
@@ -104,6 +113,32 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
     };
     let report = session.carry_out(&plan, &observed, &manner).await?;
     outcome(&report)
+}
+
+/// The shims of the last `up` that lost their alias: they may be anybody's by now. Without a record nothing is known.
+fn unclaimed(context: &Context, target: &Target, observed: &Observed) -> Vec<LinkName> {
+    let Some(host) = &observed.host else {
+        return Vec::new();
+    };
+    let records = context.records().ok().and_then(|all| all.all().ok());
+    let wanted = records.into_iter().flatten();
+    let wanted = wanted.filter_map(|record| record.wanted.ok());
+    let own = wanted.filter(|wanted| wanted.project == target.project);
+    let mut names: Vec<LinkName> = Vec::new();
+    for wanted in own {
+        let shims = wanted.settled().into_iter().flatten();
+        let shims = shims.filter_map(Spec::as_shim).map(|spec| &spec.name);
+        let lost = shims.filter(|name| host.link(name.as_str()).is_some_and(has_lost_its_mark));
+        names.extend(lost.cloned());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn has_lost_its_mark(link: &LinkFact) -> bool {
+    let mark = link.alias.as_deref().and_then(mark::LinkMark::from_alias);
+    link.group == mark::LINK_GROUP && mark.is_none()
 }
 
 /// The services whose containers go; none where all do.

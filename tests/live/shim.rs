@@ -14,6 +14,10 @@ pub fn tests() -> Vec<Test> {
             run: Run::Host(changed),
         },
         Test {
+            name: "shim::one_that_lost_its_alias_is_left_and_told",
+            run: Run::Host(unclaimed),
+        },
+        Test {
             name: "shim::a_switch_that_takes_one_mac_address_is_told",
             run: Run::Host(one_mac),
         },
@@ -116,6 +120,26 @@ fn changed(bed: &Bed) -> Result<Outcome, Failure> {
     let said = bed.stack(&folder, "shim repair")?.stderr;
     holds("a whole host is left alone", said.contains("is whole"))?;
     bed.stack(&folder, "down")?.ok()?;
+    Ok(Outcome::Passed)
+}
+
+/// Whose it is cannot be said any more: it may be anybody's.
+fn unclaimed(bed: &Bed) -> Result<Outcome, Failure> {
+    let (_temporary, folder) = copied("macvlan-bridge")?;
+    bed.stack(&folder, "up -d")?.ok()?;
+    let shim = bed.stack(&folder, "shim ls -q")?.ok()?.trim().to_owned();
+    bed.run(&format!("ip link set {shim} alias \"\""))?;
+    let seen = bed.stack(&folder, "shim check")?.stdout;
+    holds(
+        &format!("`check` says why it is not there:\n{seen}"),
+        seen.contains("it is there: a link of this name is") && seen.contains("ip link delete"),
+    )?;
+    let down = bed.stack(&folder, "down")?;
+    holds(
+        &format!("`down` tells what stays:\n{}", down.stderr),
+        down.code == Some(0) && down.stderr.contains(&format!("ip link delete {shim}")),
+    )?;
+    // It goes with its parent, which is the lan's.
     Ok(Outcome::Passed)
 }
 

@@ -28,15 +28,28 @@ pub async fn run(context: &Context, arguments: &WhichArgs) -> Outcome {
         let should_answer = served(shim, &containers, live.is_some());
         results.push((shim, host.examine(shim, &should_answer).await?));
     }
+    let links = host.links().await?;
     let results: Vec<(&str, &str, Vec<Check>)> = results
         .into_iter()
         .map(|(shim, checks)| (shim.spec.name.as_str(), shim.project.as_str(), checks))
         .chain(missing.iter().map(|Missing { project, spec }| {
+            let repair = format!("stack -p {project} shim repair");
+            let is_taken = links.iter().any(|link| link.name == spec.name.as_str());
+            let (seen, mend) = match is_taken {
+                false => ("there is no such link", repair),
+                true => (
+                    "a link of this name is, and no alias says that it is this shim",
+                    format!(
+                        "where nobody else made it: ip link delete {}; {repair}",
+                        spec.name
+                    ),
+                ),
+            };
             let gone = Check {
                 what: "it is there".to_owned(),
                 verdict: Verdict::Broken,
-                seen: "there is no such link".to_owned(),
-                mend: Some(format!("stack -p {project} shim repair")),
+                seen: seen.to_owned(),
+                mend: Some(mend),
             };
             (spec.name.as_str(), project.as_str(), vec![gone])
         }))

@@ -224,7 +224,8 @@ impl Host {
         inside::links(self, process).await
     }
 
-    async fn links(&self) -> Result<Vec<LinkFact>, WorldError> {
+    /// All links of this host.
+    pub async fn links(&self) -> Result<Vec<LinkFact>, WorldError> {
         table::links(&self.socket).map_err(|error| refused("cannot read the host's links", &error))
     }
 }
