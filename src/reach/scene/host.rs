@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::model::network::{Driver, IpvlanMode, Parent};
 use crate::plan::spec::{DoorSpec, RouteSpec, ShimKind, ShimSpec, Spec};
 use crate::reach::question::Viewpoint;
 use crate::reach::scene::draft::Draft;
@@ -238,6 +239,7 @@ pub fn add_way_out(draft: &mut Draft) {
     }
     let outside = draft.segment("the world outside", SegmentKind::Outside);
     let Some(host) = &draft.observed.host else {
+        on_the_parents(draft);
         let link = uplink(draft, "uplink", outside, Vec::new());
         default_route(draft, HOST, link, None, None);
         end(draft, outside);
@@ -265,6 +267,35 @@ pub fn add_way_out(draft: &mut Draft) {
         default_route(draft, HOST, link, route.gateway, source);
     }
     end(draft, outside);
+}
+
+/// Nobody looked at the host: it is taken to be in the LAN of a parent that it has already, as it nearly always is.
+/// Which address it has there is not known.
+fn on_the_parents(draft: &mut Draft) {
+    for network in draft.stack.networks.values() {
+        let Some(Parent::Link(parent)) = &network.parent else {
+            continue;
+        };
+        let is_in_the_lan = matches!(
+            network.driver,
+            Driver::Macvlan(_) | Driver::Ipvlan(IpvlanMode::L2, _)
+        );
+        let Some(link) = draft.host_link(parent.as_str()).filter(|_| is_in_the_lan) else {
+            continue;
+        };
+        if !draft.scene.nodes[HOST].links[link].addresses.is_empty() {
+            continue;
+        }
+        for destination in network.subnets() {
+            let route = Route {
+                destination,
+                via: None,
+                link,
+                source: None,
+            };
+            draft.route(HOST, route);
+        }
+    }
 }
 
 fn uplink(draft: &mut Draft, name: &str, segment: SegmentId, addresses: Vec<IpNet>) -> usize {

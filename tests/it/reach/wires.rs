@@ -297,3 +297,31 @@ fn ipvlan_as_measured() {
     "#]]
     .assert_eq(&wire_table(&cases));
 }
+
+/// From the file alone the host is taken to be in the LAN of a parent that nobody described.
+#[test]
+fn the_host_is_in_the_lan_of_its_own_link() {
+    let mut text = String::new();
+    for (name, shim) in [("without a shim", false), ("with a shim", true)] {
+        let lan = on_parent("lan", Driver::Macvlan(MacvlanMode::Bridge), shim);
+        let stack = stack(vec![on("aa", &["lan"])], vec![lan], vec![]);
+        let scene = seen(&stack, old());
+        for line in [
+            "host @aa tcp/80",
+            "host 10.50.0.9 icmp",
+            "internet @aa tcp/80",
+        ] {
+            let prediction = predict::predict(&scene, &question(&scene, line));
+            writeln!(text, "{name}: {line:<24} {}", said(&prediction)).unwrap();
+        }
+    }
+    expect![[r#"
+        without a shim: host @aa tcp/80          host-unreachable PARENT_FILTER M1
+        without a shim: host 10.50.0.9 icmp      depends UNKNOWN_EXTERNAL E1
+        without a shim: internet @aa tcp/80      depends UNKNOWN_EXTERNAL E1
+        with a shim: host @aa tcp/80          ok
+        with a shim: host 10.50.0.9 icmp      depends UNKNOWN_EXTERNAL E1
+        with a shim: internet @aa tcp/80      depends UNKNOWN_EXTERNAL E1
+    "#]]
+    .assert_eq(&text);
+}
