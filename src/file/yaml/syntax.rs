@@ -137,6 +137,14 @@ fn syntax_hint(info: &str, line: &str) -> Option<&'static str> {
     if info.contains("anchor") {
         return Some("define the anchor with `&name` before it is used with `*name`");
     }
+    if info.contains("escape") {
+        return Some(
+            "in double quotes a backslash starts an escape: write `\\\\` for a backslash, or use single quotes",
+        );
+    }
+    if info.contains("trailing content") {
+        return Some("the text ends at its second quote: put all of it into the quotes, or none");
+    }
     if info.contains("quote") {
         return Some("close the quote");
     }

@@ -249,6 +249,23 @@ b'
 }
 
 #[test]
+fn wrong_quotes_have_their_own_remedies() {
+    let hint = |text: &str| {
+        let (_, told, _) = read(text);
+        let hint = told.lines().find(|line| line.starts_with("hint: "));
+        hint.unwrap_or("").to_owned() + "\n"
+    };
+    let hints: String = ["a: \"C:\\q\"\n", "a: 'x' y\n", "a: \"x\n"]
+        .map(hint)
+        .concat();
+    expect_test::expect![[r#"
+        hint: in double quotes a backslash starts an escape: write `\\` for a backslash, or use single quotes
+        hint: the text ends at its second quote: put all of it into the quotes, or none
+        hint: close the quote
+    "#]].assert_eq(&hints);
+}
+
+#[test]
 fn hostile_texts_end_early() {
     let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
     for level in 1..30 {
