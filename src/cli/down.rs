@@ -137,7 +137,7 @@ fn unclaimed(context: &Context, target: &Target, observed: &Observed) -> Vec<Lin
 }
 
 fn has_lost_its_mark(link: &LinkFact) -> bool {
-    let mark = link.alias.as_deref().and_then(mark::LinkMark::from_alias);
+    let mark = link.mark();
     link.group == mark::LINK_GROUP && mark.is_none()
 }
 

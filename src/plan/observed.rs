@@ -194,12 +194,14 @@ pub struct LinkFact {
 }
 
 impl LinkFact {
+    /// Its mark, if `stack` made it and nobody changed its alias.
+    pub fn mark(&self) -> Option<LinkMark> {
+        self.alias.as_deref().and_then(LinkMark::from_alias)
+    }
+
     /// Whether its mark says that it belongs to this project.
     pub fn is_of(&self, project: &ProjectName) -> bool {
-        self.alias
-            .as_deref()
-            .and_then(LinkMark::from_alias)
-            .is_some_and(|mark| mark.is_of(project))
+        self.mark().is_some_and(|mark| mark.is_of(project))
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity};
 use crate::model::address::overlap;
-use crate::model::mark::LinkMark;
 use crate::model::name::shell_word;
 use crate::plan::machine::{Machine, Remedy};
 use crate::plan::observed::{HostFacts, LinkFact};
@@ -13,7 +12,7 @@ pub fn examine(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(host) = &facts.host else { return };
     let is_child = |link: &&LinkFact| matches!(link.kind.as_str(), "macvlan" | "ipvlan");
     for link in host.links.iter().filter(is_child) {
-        let mark = link.alias.as_deref().and_then(LinkMark::from_alias);
+        let mark = link.mark();
         if mark.is_some_and(|mark| mark.kind == "shim") {
             extra(link, findings);
             strict(link, &facts.machine, findings);

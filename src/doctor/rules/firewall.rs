@@ -2,7 +2,6 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity, shims};
-use crate::model::mark::LinkMark;
 use crate::model::name::shell_word;
 use crate::model::stack::Stack;
 use crate::plan::machine::{Backend, FilterChain, Verdict, docker_user_rules};
@@ -41,7 +40,7 @@ fn our_shims(facts: &Facts, stack: Option<&Stack>) -> Vec<String> {
     }
     let links = facts.host.iter().flat_map(|host| &host.links);
     let marked = links.filter(|link| {
-        let mark = link.alias.as_deref().and_then(LinkMark::from_alias);
+        let mark = link.mark();
         mark.is_some_and(|mark| mark.kind == "shim")
     });
     marked.map(|link| link.name.clone()).collect()

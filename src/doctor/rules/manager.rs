@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Severity, shims};
-use crate::model::mark::LinkMark;
 use crate::model::stack::Stack;
 use crate::plan::machine::{Machine, Remedy, glob};
 use crate::plan::spec::ShimKind;
@@ -96,7 +95,7 @@ fn ours(facts: &Facts, stack: Option<&Stack>) -> Vec<Ours> {
         return links;
     }
     for link in facts.host.iter().flat_map(|host| &host.links) {
-        let mark = link.alias.as_deref().and_then(LinkMark::from_alias);
+        let mark = link.mark();
         let kind = match link.kind.as_str() {
             "macvlan" => "macvlan",
             "ipvlan" => "ipvlan",

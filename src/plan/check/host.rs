@@ -436,8 +436,7 @@ fn link_names(
         if host.link(name).is_none() || observed.resources.contains_key(id) {
             continue;
         }
-        let mark = host.link(name).and_then(|link| link.alias.as_deref());
-        let mark = mark.and_then(crate::model::mark::LinkMark::from_alias);
+        let mark = host.link(name).and_then(LinkFact::mark);
         if mark.as_ref().is_some_and(|mark| mark.is_of(&stack.project)) {
             continue;
         }

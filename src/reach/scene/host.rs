@@ -247,11 +247,7 @@ pub fn add_way_out(draft: &mut Draft) {
     };
     for link in &host.links {
         let known = draft.host_link(&link.name).is_some() || link.loopback;
-        let owned = link
-            .alias
-            .as_deref()
-            .is_some_and(|alias| crate::model::mark::LinkMark::from_alias(alias).is_some());
-        if known || owned || link.addresses.is_empty() {
+        if known || link.mark().is_some() || link.addresses.is_empty() {
             continue;
         }
         uplink(draft, &link.name, outside, link.addresses.clone());

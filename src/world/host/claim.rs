@@ -45,7 +45,7 @@ impl fmt::Display for Owner {
 
 /// Who made this link, seen from `project`.
 pub fn owner(link: &LinkFact, project: &ProjectName) -> Owner {
-    match link.alias.as_deref().and_then(LinkMark::from_alias) {
+    match link.mark() {
         Some(mark) if mark.is_of(project) => Owner::Ours(mark),
         Some(mark) => Owner::Project(mark.project),
         None if link.group != LINK_GROUP => Owner::Foreign,

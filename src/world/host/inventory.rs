@@ -1,7 +1,7 @@
 //! Everything on this host that carries our mark, whichever project's it is, and how one such thing is taken away that
 //! no project can be asked to remove. Before it is removed its mark is looked at once more.
 
-use crate::model::mark::{LINK_GROUP, LinkMark, TABLE_PREFIX};
+use crate::model::mark::{LINK_GROUP, TABLE_PREFIX};
 use crate::model::name::ProjectName;
 use crate::plan::observed::LinkFact;
 use crate::plan::orphan::{Marked, Thing};
@@ -159,7 +159,7 @@ impl Host {
 
 /// A link as a marked thing, if it is one.
 fn marked_link(link: &LinkFact) -> Option<Marked> {
-    let mark = link.alias.as_deref().and_then(LinkMark::from_alias);
+    let mark = link.mark();
     if mark.is_none() && !claim::is_newborn(link) {
         return None;
     }

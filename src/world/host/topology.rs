@@ -58,7 +58,7 @@ impl Host {
         let mut joints: Vec<Joint> = links
             .into_iter()
             .map(|link| Joint {
-                mark: link.alias.as_deref().and_then(LinkMark::from_alias),
+                mark: link.mark(),
                 link,
                 far: Vec::new(),
             })

@@ -3,7 +3,6 @@
 
 use ipnet::IpNet;
 
-use crate::model::mark::LinkMark;
 use crate::plan::observed::{LinkFact, RouteFact};
 use crate::plan::spec::{Kind, ShimSpec};
 use crate::world::WorldError;
@@ -61,7 +60,7 @@ impl Host {
         let entries = self.entries()?;
         let mut found = Vec::new();
         for link in &links {
-            let Some(mark) = link.alias.as_deref().and_then(LinkMark::from_alias) else {
+            let Some(mark) = link.mark() else {
                 continue;
             };
             if mark.kind != Kind::Shim.word() {
