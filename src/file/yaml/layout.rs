@@ -25,11 +25,8 @@ impl Inserted {
         let after = self
             .runs
             .partition_point(|(end, _)| (*end as usize) <= byte);
-        let before = |run: usize| self.runs.get(run).map_or((0, 0), |run| *run);
-        let inserted = match after {
-            0 => 0,
-            _ => before(after - 1).1,
-        };
+        let last = after.checked_sub(1).and_then(|last| self.runs.get(last));
+        let inserted = last.map_or(0, |(_, total)| *total);
         let plain = byte - inserted as usize;
         match self.runs.get(after) {
             Some((end, total)) => plain.min((end - total) as usize),
@@ -60,6 +57,15 @@ pub fn relaxed(body: &str) -> Option<Relaxed> {
         text: walk.text,
         inserted: walk.inserted,
     })
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Whether nothing plain between brackets or braces holds this byte.
+fn is_flow_mark(byte: u8) -> bool {
+    matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
 }
 
 /// What a line of a block goes on with.
@@ -181,23 +187,22 @@ impl Walk<'_> {
 
     /// One step within a line of a block.
     fn value(&mut self, line: usize) -> Next {
-        let (white, is_empty) = self.white(|byte| matches!(byte, b' ' | b'\t'));
-        let is_first = self.body.get(line..self.at).is_none_or(str::is_empty);
-        if is_empty || (self.byte(white) == Some(b'#') && (white > 0 || is_first)) {
-            self.skip_line();
-            return Next::Line;
-        }
+        let (white, is_empty) = self.white(is_space);
         self.at += white;
-        let Some(byte) = self.byte(0) else {
+        let Some(byte) = self.byte(0).filter(|_| !is_empty) else {
+            self.skip_line();
             return Next::Line;
         };
-        if byte == b'#' && self.body.as_bytes().get(self.at.wrapping_sub(1)) == Some(&b' ') {
-            self.skip_line();
-            return Next::Line;
-        }
         let column = self.at - line;
+        let before = self.body.as_bytes().get(line..self.at);
+        let is_apart = before
+            .and_then(|before| before.last())
+            .is_none_or(|byte| is_space(*byte));
         match byte {
-            b'\n' => return Next::Line,
+            b'#' if is_apart => {
+                self.skip_line();
+                return Next::Line;
+            }
             b'-' | b'?' | b':' if self.is_blank(1) => {
                 self.open(column);
                 self.at += 1;
@@ -210,14 +215,15 @@ impl Walk<'_> {
                 return Next::Value;
             }
             b'|' | b'>' => {
-                self.block_scalar();
+                self.skip_line();
+                self.deeper_lines(false);
                 return Next::Line;
             }
             b'"' | b'\'' => self.quoted(byte),
             b'[' | b'{' => self.flow(),
             _ => return self.plain(column),
         }
-        let (white, _) = self.white(|byte| matches!(byte, b' ' | b'\t'));
+        let (white, _) = self.white(is_space);
         if self.byte(white) == Some(b':') && self.is_blank(white + 1) {
             self.at += white + 1;
             self.open(column);
@@ -234,7 +240,7 @@ impl Walk<'_> {
 
     /// Blanks for the tabs between a `:` and its value on the same line.
     fn after_colon(&mut self) {
-        let (white, is_empty) = self.white(|byte| matches!(byte, b' ' | b'\t'));
+        let (white, is_empty) = self.white(is_space);
         if !is_empty {
             self.blanks(white, 0);
         }
@@ -263,11 +269,6 @@ impl Walk<'_> {
         Next::Line
     }
 
-    fn block_scalar(&mut self) {
-        self.skip_line();
-        self.deeper_lines(false);
-    }
-
     /// Passes over the lines that are deeper than the innermost block; stands at the end of the last one.
     fn deeper_lines(&mut self, until_comment: bool) {
         let inside = self.inside();
@@ -291,7 +292,7 @@ impl Walk<'_> {
             self.at = self.body.len();
             return false;
         }
-        let (white, is_empty) = self.white(|byte| matches!(byte, b' ' | b'\t'));
+        let (white, is_empty) = self.white(is_space);
         if !is_empty {
             self.blanks(white, self.inside());
         }
@@ -353,10 +354,7 @@ impl Walk<'_> {
                     }
                 }
                 b',' => in_plain = false,
-                b':' if !in_plain
-                    || self.is_blank(1)
-                    || matches!(self.byte(1), Some(b',' | b'[' | b']' | b'{' | b'}')) =>
-                {
+                b':' if !in_plain || self.is_blank(1) || self.byte(1).is_some_and(is_flow_mark) => {
                     in_plain = false;
                     self.at += 1;
                     self.after_colon();
@@ -368,9 +366,7 @@ impl Walk<'_> {
                     continue;
                 }
                 b'&' | b'!' if !in_plain => {
-                    while !self.is_blank(0)
-                        && !matches!(self.byte(0), Some(b',' | b'[' | b']' | b'{' | b'}'))
-                    {
+                    while !self.is_blank(0) && !self.byte(0).is_some_and(is_flow_mark) {
                         self.at += 1;
                     }
                     continue;
