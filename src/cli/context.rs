@@ -174,7 +174,7 @@ impl Context {
             .clone()
             .or_else(|| self.settings.get("PROJECT_NAME").map(str::to_owned));
         match named {
-            Some(name) if self.global.files.is_empty() && self.settings.get("FILE").is_none() => {
+            Some(name) if !self.names_a_file() => {
                 let project = name
                     .parse()
                     .map_err(|_| Failure::said(format!("invalid project name \"{name}\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number")))?;
@@ -184,10 +184,13 @@ impl Context {
         }
     }
 
+    fn names_a_file(&self) -> bool {
+        !self.global.files.is_empty() || self.settings.get("FILE").is_some()
+    }
+
     /// The project that was chosen, by `-p` or by a file; none where a command may look at all of them.
     pub fn chosen(&self) -> Result<Option<ProjectName>, Failure> {
-        let has_file = !self.global.files.is_empty() || self.settings.get("FILE").is_some();
-        match has_file {
+        match self.names_a_file() {
             true => Ok(Some(self.target()?.project)),
             false => self.named(),
         }
