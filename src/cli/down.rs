@@ -17,7 +17,7 @@ use crate::model::mark;
 use crate::model::name::LinkName;
 use crate::plan::check::host::may_be_hidden;
 use crate::plan::diff::down::{DownOptions, down, kept_networks};
-use crate::plan::observed::{FoundContainer, LinkFact, Observed};
+use crate::plan::observed::{FoundContainer, Observed};
 use crate::plan::spec::Spec;
 use crate::plan::step::Plan;
 
@@ -87,7 +87,7 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
     }
     let plan = plan(context, target, &observed, arguments)?;
     if arguments.services.is_empty() {
-        for link in unclaimed(context, target, &observed) {
+        for link in unclaimed(&session, &observed) {
             talk(&format!(
                 "warning: the link `{link}` stays: it has a shim's name and stack's group, but somebody changed the alias that says whose it is; where it is this project's: ip link delete {link}"
             ));
@@ -115,30 +115,24 @@ pub async fn take_down(context: &Context, target: &Target, arguments: &DownArgs)
     outcome(&report)
 }
 
-/// The shims of the last `up` that lost their alias: they may be anybody's by now. Without a record nothing is known.
-fn unclaimed(context: &Context, target: &Target, observed: &Observed) -> Vec<LinkName> {
-    let Some(host) = &observed.host else {
+/// The shims of the last `up` that lost their alias: they may be anybody's by now. A record that cannot be read tells of
+/// none.
+fn unclaimed(session: &Session, observed: &Observed) -> Vec<LinkName> {
+    let links = observed.host.iter().flat_map(|host| &host.links);
+    let lost = links.filter(|link| link.group == mark::LINK_GROUP && link.mark().is_none());
+    let lost: BTreeSet<&str> = lost.map(|link| link.name.as_str()).collect();
+    if lost.is_empty() {
         return Vec::new();
-    };
-    let records = context.records().ok().and_then(|all| all.all().ok());
-    let wanted = records.into_iter().flatten();
-    let wanted = wanted.filter_map(|record| record.wanted.ok());
-    let own = wanted.filter(|wanted| wanted.project == target.project);
-    let mut names: Vec<LinkName> = Vec::new();
-    for wanted in own {
-        let shims = wanted.settled().into_iter().flatten();
-        let shims = shims.filter_map(Spec::as_shim).map(|spec| &spec.name);
-        let lost = shims.filter(|name| host.link(name.as_str()).is_some_and(has_lost_its_mark));
-        names.extend(lost.cloned());
     }
-    names.sort();
-    names.dedup();
+    let wanted = session.kept().unwrap_or_default();
+    let names = wanted
+        .iter()
+        .filter_map(Spec::as_shim)
+        .map(|shim| &shim.name);
     names
-}
-
-fn has_lost_its_mark(link: &LinkFact) -> bool {
-    let mark = link.mark();
-    link.group == mark::LINK_GROUP && mark.is_none()
+        .filter(|name| lost.contains(name.as_str()))
+        .cloned()
+        .collect()
 }
 
 /// The services whose containers go; none where all do.
