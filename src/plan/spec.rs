@@ -267,6 +267,14 @@ pub struct RouteSpec {
     pub network: String,
 }
 
+impl RouteSpec {
+    /// The `src` of the route to an address of the container; none where it is not routed.
+    pub fn source(&self, address: IpAddr) -> Option<IpAddr> {
+        let way = self.ways.iter().find(|way| way.subnet.contains(&address))?;
+        Some(way.source)
+    }
+}
+
 /// A subnet whose addresses are routed one by one, and the shim's address that is the `src` of these routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {

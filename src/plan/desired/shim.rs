@@ -268,14 +268,7 @@ pub fn add(stack: &Stack, observed: &Observed, shims: Vec<ChosenShim>, desired: 
                         .filter(|address| !destinations.iter().any(|net| net.contains(address)));
                     let outside: Vec<IpNet> = outside.map(host_prefix).collect();
                     destinations.extend(outside);
-                    if network
-                        .ipam
-                        .pools
-                        .iter()
-                        .any(|pool| pool.subnet.is_some() && pool.ip_range.is_none())
-                    {
-                        followed.push(network);
-                    }
+                    followed.push(network);
                 }
             }
             routes.extend(destinations.into_iter().filter_map(|destination| {

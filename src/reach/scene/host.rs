@@ -195,7 +195,7 @@ fn add_route(draft: &mut Draft, route: &RouteSpec) {
         .flat_map(|link| link.addresses.iter().map(IpNet::addr))
         .collect();
     for address in addresses {
-        let Some(way) = route.ways.iter().find(|way| way.subnet.contains(&address)) else {
+        let Some(source) = route.source(address) else {
             continue;
         };
         draft.route(
@@ -204,7 +204,7 @@ fn add_route(draft: &mut Draft, route: &RouteSpec) {
                 destination: IpNet::from(address),
                 via: None,
                 link,
-                source: Some(way.source),
+                source: Some(source),
             },
         );
     }

@@ -104,10 +104,7 @@ pub async fn make(
 
 /// The destinations and their sources: each address in a subnet that is routed one by one.
 fn ways(spec: &RouteSpec, addresses: &[IpAddr]) -> Vec<(IpNet, IpAddr)> {
-    let way = |address: &IpAddr| {
-        let way = spec.ways.iter().find(|way| way.subnet.contains(address))?;
-        Some((host_prefix(*address), way.source))
-    };
+    let way = |address: &IpAddr| Some((host_prefix(*address), spec.source(*address)?));
     addresses.iter().filter_map(way).collect()
 }
 
