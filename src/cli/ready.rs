@@ -141,7 +141,8 @@ async fn one(
         }
         match found.health.as_str() {
             "" if has_settled(engine, &found).await? => return Ok(()),
-            "" if !told_restart => {
+            // The engine forgets the exit code when it starts it again; until then the code is that of the last end.
+            "" if found.restarting && !told_restart => {
                 told_restart = true;
                 let code = found.exit_code;
                 context.tell(&format!(" Container {container} Restarting ({code})"));
